@@ -1,0 +1,47 @@
+# make run    set everything up, run a node with embedded defaults: SQLite, LAN, page at http://localhost:8080
+# make test   set everything up, run all checks and tests
+# make venv   the set-up alone, into .venv
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DIR ?= $(HOME)/.waypost
+MICROPYTHON := .mp/micropython
+
+.PHONY: run test venv lint core bench clean
+
+run: $(VENV)/.run-ready
+	$(BIN)/waypost --dir $(DIR) run
+
+venv: $(VENV)/.dev-ready
+
+$(VENV)/bin/python:
+	tools/dev/setup.sh venv $(PYTHON) $(VENV)
+
+$(VENV)/.run-ready: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[tools]'
+	touch $@
+
+$(VENV)/.dev-ready: $(VENV)/.run-ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+$(MICROPYTHON):
+	tools/dev/micropython.sh .mp
+
+lint: $(VENV)/.dev-ready
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(VENV)/.dev-ready $(MICROPYTHON) lint
+	tools/dev/setup.sh tests
+	$(BIN)/python -m pytest
+
+core: $(VENV)/.dev-ready
+	$(BIN)/python -m pytest tests/core
+
+bench: $(VENV)/.run-ready
+	$(BIN)/waypost bench
+
+clean:
+	rm -rf $(VENV) .mp .cache .mypy_cache .ruff_cache

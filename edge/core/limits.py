@@ -1,0 +1,77 @@
+"""Every bound of the portable core, in one place.
+
+A bound that stands anywhere else is a bug. Relations between bounds are checked when this module is imported, so a
+change that breaks one fails at once on every interpreter. Units are in the names. Nothing here depends on the host.
+docs/PROTOCOL.md section 9 lists the bounds that a peer can notice.
+"""
+
+# --- messages (PROTOCOL 3)
+MESSAGE_BYTES_MAX = 16384  # a whole COSE_Sign1, tag included
+BODY_BYTES_MAX = 15872  # the encoded body alone
+TEXT_BYTES_MAX = 4096  # a notice or a direct text, UTF-8
+SEQ_MAX = 2**32 - 1
+TTL_S_MAX = 366 * 86400
+TTL_S_DEFAULT = 7 * 86400
+FUTURE_S_MAX = 600  # how far ahead of a known clock a message may be
+SEQ_JUMP_MAX = 100000  # a larger jump is accepted, counted and shown
+NESTING_MAX = 8  # CBOR depth; MicroPython's C stack is small
+
+# --- lanes (DESIGN, The message)
+LANES = 4
+LANE_ALERT = 0
+LANE_DIRECT = 1
+LANE_COMMUNITY = 2
+LANE_BULK = 3
+
+# --- frames and fragments (PROTOCOL 5)
+FRAME_BYTES_MAX = 32768  # one link frame after reassembly
+FRAGMENT_HEAD_BYTES = 6
+FRAGMENTS_MAX = 255
+REASSEMBLIES_MAX = 16  # frames being put together, all peers of one link
+REASSEMBLY_BYTES_MAX = 131072
+REASSEMBLY_MS_MAX = 15000
+BATCH_MESSAGES_MAX = 64  # messages in one MESSAGES frame
+BATCH_BYTES_MAX = 16384 + 256
+
+# --- memory of the core
+PENDING_MAX = 512  # verified messages that the store has not committed yet
+RECENT_IDS_MAX = 2048
+PEERS_MAX = 64  # neighbours, all links
+QUEUE_KEYS_MAX = 1024  # keys waiting for one neighbour; past that it is reconciled
+PUSHES_IN_FLIGHT_MAX = 2
+OUTBOX_MAX = 1024
+AUTHORS_MAX = 4096  # authors whose highest sequence number is remembered
+EFFECTS_MAX = 4096
+CHUNK_KEYS_MAX = 512  # keys in one chunk of the index
+
+# --- reconciliation (PROTOCOL 6)
+RANGE_LIST_MAX = 32  # a range of at most this many keys is sent as a list
+RANGE_SPLIT = 16
+RANGES_MAX = 512  # ranges in one frame
+WANT_KEYS_MAX = 1024
+SKETCH_CAPACITY_MAX = 64
+
+# --- pace
+RECEIVE_BURST = 4096  # messages from one neighbour before its bucket is empty
+RECEIVE_PER_S = 500
+FRAMES_BURST = 512  # frames other than MESSAGES
+FRAMES_PER_S = 50
+DIGEST_MS = 20000
+RECONCILE_MS_MIN = 2000  # between two rounds that we start with one neighbour
+EXPIRE_MS = 30000
+ROUND_MS_MAX = 10000  # a round that is silent for so long has failed
+
+if not (BODY_BYTES_MAX + 256 <= MESSAGE_BYTES_MAX <= BATCH_BYTES_MAX <= FRAME_BYTES_MAX):
+    raise ValueError("limits: body < message <= batch <= frame must hold")
+if not (TEXT_BYTES_MAX < BODY_BYTES_MAX):
+    raise ValueError("limits: a text must fit a body")
+if REASSEMBLY_BYTES_MAX < 2 * FRAME_BYTES_MAX:
+    raise ValueError("limits: two frames must fit the reassembly memory")
+if RECENT_IDS_MAX < PENDING_MAX:
+    raise ValueError("limits: every pending message must be a recent one")
+if RANGE_SPLIT * RANGE_LIST_MAX > RANGES_MAX * RANGE_LIST_MAX or RANGE_LIST_MAX > CHUNK_KEYS_MAX:
+    raise ValueError("limits: one split must fit one frame")
+if WANT_KEYS_MAX * 16 + 64 > FRAME_BYTES_MAX:
+    raise ValueError("limits: a WANT frame must fit a frame")
+if RECEIVE_BURST < 2 * BATCH_MESSAGES_MAX:
+    raise ValueError("limits: a batch must never empty the bucket by itself")

@@ -1,0 +1,94 @@
+"""What siblings inside `edge` know of each other: protocols only, no code.
+
+Store, bus, services, console and web never import each other; they are handed objects of these shapes by
+`edge.node` and `tools`. Values on the bus are what `edge.core.cbor` carries: None, bool, int, str, bytes, list and
+dict with text keys. No floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Protocol
+
+UNKNOWN, MEMBER, TRUSTED, ANCHOR = 0, 1, 2, 3
+TRUST_NAMES = ("unknown", "member", "trusted", "anchor")
+
+
+class Caller:
+    """Who calls: trust level, the peer's key (None: this machine) and the way it came ("local", "page", link name)."""
+
+    __slots__ = ("key", "trust", "via")
+
+    def __init__(self, trust: int, key: bytes | None, via: str) -> None:
+        self.trust = trust
+        self.key = key
+        self.via = via
+
+
+LOCAL = Caller(ANCHOR, None, "local")
+PAGE = Caller(MEMBER, None, "page")
+
+Handler = Callable[[Caller, dict[str, Any]], Any]  # coroutine function, or async generator function when streaming
+
+
+class BusPort(Protocol):
+    """A bus as its users see it. `capability` is "name@major" or "name@major.minor"."""
+
+    def provide(self, name: str, version: str, handler: Handler, *, trust: int, summary: str) -> None:
+        """Offer a capability. An async generator function streams."""
+
+    async def call(self, capability: str, params: dict[str, Any] | None = None, *, caller: Caller = LOCAL,
+                   to: bytes | None = None, deadline_ms: int = 10000) -> Any:
+        """Call it here (to None and provided here), else on a healthy neighbour that offers it, or on `to`.
+
+        Raises the BusError subclass that came back. A streaming capability gives the list of its items.
+        """
+
+    def stream(self, capability: str, params: dict[str, Any] | None = None, *, caller: Caller = LOCAL,
+               to: bytes | None = None, deadline_ms: int = 10000) -> AsyncIterator[Any]:
+        """The same, item by item."""
+
+    def publish(self, topic: str, value: dict[str, Any]) -> None:
+        """Tell local subscribers (page, console) that something changed. Never blocks; slow ones lose the oldest."""
+
+    def subscribe(self, *topics: str) -> Subscription:
+        """Follow topics; all when none is named."""
+
+
+class Subscription(Protocol):
+    """An async iterator of (topic, value) with `close`."""
+
+    def __aiter__(self) -> AsyncIterator[tuple[str, dict[str, Any]]]: ...
+
+    def close(self) -> None: ...
+
+
+class NodePort(Protocol):
+    """What services may ask of the running node."""
+
+    name: str
+    key: bytes
+
+    def post(self, type: int, lane: int, ttl_s: int, dest: bytes | None, body: Any) -> Awaitable[bytes]:
+        """Author one message. Gives its 16-byte id once it is committed; raises CapacityExceeded where the store is full."""
+
+    def peers(self) -> list[dict[str, Any]]:
+        """Neighbours now: {"node": hex key, "name", "link", "address", "since_ms", "member": bool, ...}."""
+
+    def status(self) -> dict[str, Any]:
+        """Facts for node.status: texts, integers, nested dicts."""
+
+
+class StorePort(Protocol):
+    """What services may read. Every row is a dict as edge.store.rows gives it."""
+
+    def list_messages(self, *, type: int | None = None, lane: int | None = None, dest: bytes | None = None,
+                      author: bytes | None = None, search: str | None = None, limit: int = 100,
+                      before_hlc: int | None = None, now_s: int) -> list[dict[str, Any]]:
+        """Unexpired messages, newest first: id, author, seq, hlc, time_ms, expires_s, lane, type, dest, data (bytes)."""
+
+    def receipts(self, ids: list[bytes]) -> dict[bytes, list[bytes]]:
+        """For each of our ids, the keys that have receipted it."""
+
+    def stats(self) -> dict[str, Any]:
+        """Counts and bytes by lane, refusals, conflicts, file size."""
