@@ -1,0 +1,147 @@
+"""libsodium on MicroPython's unix port: the primitives of edge.compat.crypto, through its `ffi` module.
+
+The library is looked for in the environment variable WAYPOST_LIBSODIUM, then under its usual names. Importing this
+module raises ImportError where there is none. `ffi` hands C a bare pointer: every length is checked here first.
+"""
+
+import os
+
+import ffi
+
+BACKEND = "libsodium (ffi)"
+
+
+def _open():
+    for name in (os.getenv("WAYPOST_LIBSODIUM"), "libsodium.so.23", "libsodium.so.26", "libsodium.so"):
+        if name:
+            try:
+                return ffi.open(name)
+            except OSError:
+                pass
+    raise ImportError("no libsodium")
+
+
+_lib = _open()
+if _lib.func("i", "sodium_init", "")() < 0:
+    raise ImportError("libsodium does not start (sodium_init failed)")
+
+_verify = _lib.func("i", "crypto_sign_verify_detached", "PPQP")
+_sign = _lib.func("i", "crypto_sign_detached", "pPPQP")
+_seed_keypair = _lib.func("i", "crypto_sign_seed_keypair", "ppP")
+_scalarmult = _lib.func("i", "crypto_scalarmult", "pPP")
+_scalarmult_base = _lib.func("i", "crypto_scalarmult_base", "pP")
+_seed_to_x = _lib.func("i", "crypto_sign_ed25519_sk_to_curve25519", "pP")
+_public_to_x = _lib.func("i", "crypto_sign_ed25519_pk_to_curve25519", "pP")
+_encrypt = _lib.func("i", "crypto_aead_chacha20poly1305_ietf_encrypt", "pPPQPQPPP")
+_decrypt = _lib.func("i", "crypto_aead_chacha20poly1305_ietf_decrypt", "pPPPQPQPP")
+_seal = _lib.func("i", "crypto_box_seal", "pPQP")
+_seal_open = _lib.func("i", "crypto_box_seal_open", "pPQPP")
+_signer = (None, None)
+
+
+def _check(name, data, size):
+    if len(data) != size:
+        raise ValueError("%s must be %d bytes" % (name, size))
+
+
+def verify(public, message, signature):
+    """True when `signature` (64 bytes) is the Ed25519 signature of `message` under `public` (32 bytes)."""
+    if len(public) != 32 or len(signature) != 64:
+        return False
+    return _verify(signature, message, len(message), public) == 0
+
+
+def _expand(seed):
+    global _signer
+    if _signer[0] != seed:
+        _check("seed", seed, 32)
+        public = bytearray(32)
+        secret = bytearray(64)
+        _seed_keypair(public, secret, seed)
+        _signer = (bytes(seed), secret)
+    return _signer[1]
+
+
+def sign(seed, message):
+    """The Ed25519 signature (64 bytes) of `message` under the key that `seed` (32 bytes) makes."""
+    out = bytearray(64)
+    _sign(out, None, message, len(message), _expand(seed))
+    return bytes(out)
+
+
+def public_key(seed):
+    """The Ed25519 public key (32 bytes) of `seed`."""
+    return bytes(_expand(seed)[32:])
+
+
+def x25519(scalar, point):
+    """The X25519 product (32 bytes). Raises ValueError for a point of low order, which only a hostile peer sends."""
+    _check("scalar", scalar, 32)
+    _check("point", point, 32)
+    out = bytearray(32)
+    if _scalarmult(out, scalar, point) != 0:
+        raise ValueError("point is of low order")
+    return bytes(out)
+
+
+def x25519_base(scalar):
+    """The X25519 public key (32 bytes) of `scalar`."""
+    _check("scalar", scalar, 32)
+    out = bytearray(32)
+    _scalarmult_base(out, scalar)
+    return bytes(out)
+
+
+def ed_seed_to_x(seed):
+    """The X25519 scalar that belongs to an Ed25519 seed."""
+    out = bytearray(32)
+    _seed_to_x(out, _expand(seed))
+    return bytes(out)
+
+
+def ed_public_to_x(public):
+    """The X25519 public key of an Ed25519 one. Raises ValueError when `public` is not a point to be trusted."""
+    _check("public", public, 32)
+    out = bytearray(32)
+    if _public_to_x(out, public) != 0:
+        raise ValueError("public is not an Ed25519 key")
+    return bytes(out)
+
+
+def aead_encrypt(key, nonce, plaintext, ad):
+    """ChaCha20-Poly1305 (RFC 8439): key 32, nonce 12 bytes; gives len(plaintext) + 16 bytes."""
+    _check("key", key, 32)
+    _check("nonce", nonce, 12)
+    out = bytearray(len(plaintext) + 16)
+    _encrypt(out, None, plaintext, len(plaintext), ad, len(ad), None, nonce, key)
+    return bytes(out)
+
+
+def aead_decrypt(key, nonce, ciphertext, ad):
+    """The plaintext, or None when `ciphertext` or `ad` is not what was encrypted."""
+    _check("key", key, 32)
+    _check("nonce", nonce, 12)
+    if len(ciphertext) < 16:
+        return None
+    out = bytearray(len(ciphertext) - 16)
+    if _decrypt(out, None, None, ciphertext, len(ciphertext), ad, len(ad), nonce, key) != 0:
+        return None
+    return bytes(out)
+
+
+def seal(public, plaintext):
+    """crypto_box_seal to the holder of an Ed25519 key; gives len(plaintext) + 48 bytes. ValueError: no such key."""
+    out = bytearray(len(plaintext) + 48)
+    _seal(out, plaintext, len(plaintext), ed_public_to_x(public))
+    return bytes(out)
+
+
+def unseal(seed, sealed):
+    """The plaintext that was sealed to the key of `seed`, or None."""
+    if len(sealed) < 48:
+        return None
+    scalar = ed_seed_to_x(seed)
+    out = bytearray(len(sealed) - 48)
+    if _seal_open(out, sealed, len(sealed), x25519_base(scalar), scalar) != 0:
+        return None
+    return bytes(out)
