@@ -22,9 +22,9 @@ KEEP = "keep"  # (KEEP, key, value)                     persist a small integer 
 
 # commands: machine.command(now_ms, NAME, *arguments)
 LOAD = "load"  # rows: iterable of (lane, hlc, id), any order; at boot, may be called several times
-BOOT = "boot"  # next_seq, floors {lane: hlc}, outbox [(id, dest, expires_s)], hlc
+BOOT = "boot"  # next_seq, floors {lane: hlc}, outbox [(id, dest, expires_s)], last_hlc, owed [(id, author)]
 POST = "post"  # token, type, lane, ttl_s, dest or None, body
-STORED = "stored"  # [(id, outcome, other_id or None)]; outcome one of the four below
+STORED = "stored"  # [(id, outcome, other_id or None)]; outcome one of the five below
 GONE = "gone"  # lane, [(hlc, id)], floor_hlc (0: expired, no floor)
 LINK_UP = "link_up"  # LinkInfo
 LINK_DOWN = "link_down"  # link
@@ -38,3 +38,4 @@ NEW = 0
 DUPLICATE = 1
 CONFLICTING = 2
 FULL = 3
+PROVED = 4  # a third message with one (author, seq): the two lowest ids already prove it, so this one is not kept

@@ -1,0 +1,514 @@
+"""The core of a node: five verbs and one outlet.
+
+`receive` takes a link frame, `command` a wish or a report of the shell, `tick` the time; `deadline` says when the next
+tick is due, and `drain` gives ONE ordered list of effects (edge/core/effects.py). The machine is a function of the
+bytes, milliseconds and randomness it is handed: no clock, no I/O, no await. Whatever comes from a link can only become
+a message or a counted drop with a reason; a wrong command by the shell raises. DESIGN, The core; PROTOCOL 3 to 6.
+"""
+
+from edge.compat import crypto, hashing
+from edge.core import effects, frame, hlc, limits
+from edge.core import message as messages
+from edge.core.cbor import CodecError
+from edge.core.fragment import Reassembler, split
+from edge.core.gossip import Gossip
+from edge.core.outbox import Outbox
+from edge.core.peers import Neighbour
+
+PROTOCOL_VERSIONS = [1, 1]
+RECEIPT_TTL_S = 30 * 86400
+
+
+class _Pending:
+    """A verified message on its way into the store."""
+
+    def __init__(self, message, source, token):
+        self.message = message
+        self.source = source
+        self.token = token
+
+
+class Machine:
+    """One node's core.
+
+    seed: 32-byte Ed25519 seed. name: what people call this node, at most 64 bytes of UTF-8. rng: edge.core.rng.Rng.
+    verify(public, message, signature) -> bool may be replaced by a memoised one in the simulator.
+    """
+
+    def __init__(self, seed, name, rng, verify=crypto.verify):
+        if len(seed) != 32:
+            raise ValueError("seed must be 32 bytes, not %d" % len(seed))
+        if len(name.encode()) > 64:
+            raise ValueError("name must be at most 64 bytes of UTF-8")
+        self.key = crypto.public_key(seed)
+        self.name = name
+        self.clock = hlc.Clock()
+        self.counters = {}
+        self.outbox = Outbox()
+        self._seed = seed
+        self._rng = rng
+        self._verify = verify
+        self._effects = []
+        self._links = {}  # name -> LinkInfo
+        self._reassemblers = {}  # name -> Reassembler
+        self._neighbours = {}  # (link name, peer) -> Neighbour
+        self._order = []  # the same in order of arrival: dicts have no order on MicroPython
+        self._fragment_id = rng.below(65536)
+        self._next_seq = 1
+        self._floors = [0] * limits.LANES
+        self._pending = {}  # id -> _Pending
+        self._recent = {}
+        self._recent_ring = [None] * limits.RECENT_IDS_MAX
+        self._recent_at = 0
+        self._seqs = {}  # author -> highest sequence number seen
+        self._expire_due_ms = None
+        self.gossip = Gossip(self.key, self._effects_append, self.count, self._send)
+        self._commands = {
+            effects.STORED: self._on_stored,
+            effects.POST: self._on_post,
+            effects.PUSHED: self._on_pushed,
+            effects.PEER_UP: self._on_peer_up,
+            effects.PEER_DOWN: self._on_peer_down,
+            effects.LINK_UP: self._on_link_up,
+            effects.LINK_DOWN: self._on_link_down,
+            effects.SEND_BUS: self._on_send_bus,
+            effects.CLOCK: self._on_clock,
+            effects.GONE: self._on_gone,
+            effects.LOAD: self._on_load,
+            effects.BOOT: self._on_boot,
+        }
+        self._frames = {
+            frame.HELLO: self._on_hello,
+            frame.RANGES: self._on_ranges,
+            frame.SKETCH: self._on_sketch,
+            frame.WANT: self._on_want,
+            frame.WANT_SHORT: self._on_want_short,
+            frame.DIGEST: self._on_digest,
+            frame.BUS: self._on_bus,
+        }
+
+    # --- the five verbs
+
+    def receive(self, now_ms, link, peer, data):
+        """A frame (bytes) came from a neighbour that PEER_UP has named. Never raises for what is in it."""
+        neighbour = self._neighbours.get((link, peer))
+        if neighbour is None:
+            self._drop("stranger", link, peer)
+            return
+        neighbour.heard_ms = now_ms
+        if len(data) > limits.FRAME_BYTES_MAX or not data:
+            self._drop("frame.size", link, peer)
+            return
+        try:
+            if data[0] == frame.FRAGMENT:
+                data = self._reassemble(now_ms, neighbour, data)
+                if data is None:
+                    return
+            if data[0] == frame.MESSAGES:
+                self._on_messages(now_ms, neighbour, data)
+                return
+            handler = self._frames.get(data[0])
+            if handler is None:
+                self._drop("frame.kind", link, peer)
+            elif not neighbour.frames.take(now_ms):
+                self._drop("rate", link, peer)
+            else:
+                handler(now_ms, neighbour, data)
+        except CodecError as error:
+            self._drop(error.reason, link, peer)
+
+    def command(self, now_ms, name, *arguments):
+        """A command of the shell (the table is in edge/core/effects.py). Raises ValueError for an unknown one."""
+        handler = self._commands.get(name)
+        if handler is None:
+            raise ValueError("no such command: %r" % (name,))
+        handler(now_ms, *arguments)
+
+    def tick(self, now_ms):
+        """Do what is due."""
+        if self._expire_due_ms is None:
+            self._expire_due_ms = now_ms + limits.EXPIRE_MS
+        elif now_ms >= self._expire_due_ms:
+            self._expire_due_ms = now_ms + limits.EXPIRE_MS
+            self._expire(now_ms)
+        for neighbour in self._order:
+            if neighbour.digest_due_ms <= now_ms:
+                self._greet(now_ms, neighbour)
+
+    def deadline(self):
+        """When the next tick is due, in the same milliseconds; None while nothing is."""
+        due = self._expire_due_ms
+        for neighbour in self._order:
+            if due is None or neighbour.digest_due_ms < due:
+                due = neighbour.digest_due_ms
+        return due
+
+    def drain(self):
+        """The effects since the last drain, to be carried out in this order."""
+        out = self._effects
+        if out:
+            self._effects = []
+        return out
+
+    # --- for the shell
+
+    def neighbours(self):
+        """The neighbours, in order of arrival."""
+        return list(self._order)
+
+    def pack(self, link, data):
+        """Whole messages (list of bytes) as frames for a link, fragmented where its MTU asks for it."""
+        frames = []
+        batch = []
+        size = 0
+        for one in data:
+            if batch and (size + len(one) > limits.BATCH_BYTES_MAX or len(batch) >= limits.BATCH_MESSAGES_MAX):
+                frames.extend(self._fit(self._links[link], frame.pack_messages(batch)))
+                batch = []
+                size = 0
+            batch.append(one)
+            size += len(one)
+        if batch:
+            frames.extend(self._fit(self._links[link], frame.pack_messages(batch)))
+        return frames
+
+    def count(self, name, n=1):
+        """Add to a counter."""
+        self.counters[name] = self.counters.get(name, 0) + n
+
+    def digests(self):
+        """[[lane, count, fp8], ...] of all lanes: equal on two nodes that hold the same."""
+        return self.gossip.digests((1 << limits.LANES) - 1)
+
+    # --- sending
+
+    def _effects_append(self, effect):
+        self._effects.append(effect)
+
+    def _drop(self, reason, link, peer):
+        self.count("drop." + reason)
+        self._effects.append((effects.DROP, reason, link, peer))
+
+    def _fit(self, link, data):
+        if len(data) <= link.mtu_bytes:
+            return [data]
+        self._fragment_id = (self._fragment_id + 1) & 0xFFFF
+        return split(data, link.mtu_bytes, self._fragment_id)
+
+    def _send(self, neighbour, lane, data):
+        for part in self._fit(neighbour.link, data):
+            self._effects.append((effects.SEND, neighbour.link.name, neighbour.peer, lane, part))
+
+    def _send_hello(self, now_ms, neighbour):
+        neighbour.hello_sent_ms = now_ms
+        hello = frame.pack_hello(
+            PROTOCOL_VERSIONS, self.key, self.clock.now(now_ms), self.clock.quality, neighbour.link.lanes, self.name,
+            self.gossip.digests(neighbour.link.lanes), 0,
+        )
+        self._send(neighbour, limits.LANE_ALERT, hello)
+
+    def _greet(self, now_ms, neighbour):
+        spread_ms = limits.DIGEST_MS // 4
+        neighbour.digest_due_ms = now_ms + limits.DIGEST_MS - spread_ms + self._rng.below(2 * spread_ms)
+        if not neighbour.hello:
+            self._send_hello(now_ms, neighbour)
+            return
+        digests = self.gossip.digests(neighbour.lanes)
+        self._send(neighbour, limits.LANE_ALERT, frame.pack_digest(self.clock.now(now_ms), self.clock.quality, digests))
+
+    def _expire(self, now_ms):
+        now_s = self.clock.now(now_ms) >> 16
+        for link in sorted(self._reassemblers):
+            self._reassemblers[link].expire(now_ms)
+        for id in self.outbox.expire(now_s):
+            self.count("outbox.expired")
+        if self.clock.quality > hlc.QUALITY_NONE:
+            self._effects.append((effects.EXPIRE, now_s))
+        self._effects.append((effects.KEEP, "hlc", self.clock.now(now_ms)))
+
+    # --- messages in
+
+    def _reassemble(self, now_ms, neighbour, data):
+        reassembler = self._reassemblers[neighbour.link.name]
+        whole = reassembler.add(neighbour.peer, data, now_ms)
+        if whole is not None and whole[0] == frame.FRAGMENT:
+            raise CodecError("fragment.nested")
+        return whole
+
+    def _on_messages(self, now_ms, neighbour, data):
+        for one in frame.unpack_messages(data):
+            if not neighbour.messages.take(now_ms):
+                if not neighbour.link.ordered:
+                    self._drop("rate", neighbour.link.name, neighbour.peer)
+                    return
+                # a session is slowed down instead: its messages are not lost, the sender waits
+                neighbour.messages.milli -= 1000
+                self.count("rate.paused")
+                pause = (effects.PAUSE, neighbour.link.name, neighbour.peer, neighbour.messages.wait_ms())
+                if not self._effects or self._effects[-1][0] != effects.PAUSE:
+                    self._effects.append(pause)
+            try:
+                self._on_message(now_ms, neighbour, one)
+            except CodecError as error:
+                self._drop(error.reason, neighbour.link.name, neighbour.peer)
+
+    def _on_message(self, now_ms, neighbour, data):
+        neighbour.flow_ms = now_ms
+        id = hashing.sha256(data)[:16]
+        if id in self._recent:
+            self.count("rx.duplicate")
+            return
+        message = messages.parse(data)
+        lane = message.lane
+        if not neighbour.lanes & (1 << lane):
+            raise CodecError("lane_not_carried")
+        neighbour.note_known(message.key)
+        if self.gossip.holds(lane, message.key):
+            self.count("rx.duplicate")
+            return
+        if message.hlc < self._floors[lane]:
+            raise CodecError("below_floor")
+        self.clock.check(now_ms, message.hlc, message.expires_s)
+        if len(self._pending) >= limits.PENDING_MAX:
+            self._effects.append((effects.PAUSE, neighbour.link.name, neighbour.peer, 100))
+            raise CodecError("busy")
+        if not messages.verify(message, self._verify):
+            self._remember(id)
+            raise CodecError("bad_signature")
+        self._note_seq(message)
+        self.clock.observe(now_ms, message.hlc)
+        self._remember(id)
+        self._pending[id] = _Pending(message, neighbour, None)
+        self._effects.append((effects.STORE, message))
+
+    def _remember(self, id):
+        at = self._recent_at
+        old = self._recent_ring[at]
+        if old is not None and old in self._recent:
+            del self._recent[old]
+        self._recent_ring[at] = id
+        self._recent[id] = True
+        self._recent_at = at + 1 if at + 1 < limits.RECENT_IDS_MAX else 0
+
+    def _note_seq(self, message):
+        author = message.author
+        if author == self.key:
+            # ours, but not from here: an old backup was restored, or another node runs with our key
+            self.count("same_key")
+            self._next_seq = max(self._next_seq, message.seq + 1)
+            return
+        highest = self._seqs.get(author)
+        if highest is None:
+            if len(self._seqs) >= limits.AUTHORS_MAX:
+                self._seqs = {}
+        elif message.seq > highest + limits.SEQ_JUMP_MAX:
+            self.count("seq.jump")
+        if highest is None or message.seq > highest:
+            self._seqs[author] = message.seq
+
+    # --- frames in
+
+    def _on_hello(self, now_ms, neighbour, data):
+        versions, node, time, quality, lanes, name, digests, _features = frame.unpack_hello(data)
+        if versions[0] > PROTOCOL_VERSIONS[1] or versions[1] < PROTOCOL_VERSIONS[0]:
+            raise CodecError("hello.version")
+        if node == self.key:
+            raise CodecError("hello.self")
+        if neighbour.key is not None and node != neighbour.key:
+            raise CodecError("hello.key")
+        first = not neighbour.hello
+        neighbour.hello = True
+        neighbour.node = node
+        neighbour.name = name
+        neighbour.lanes = neighbour.link.lanes & lanes
+        self._peer_time(now_ms, neighbour, time, quality)
+        if first:
+            info = {"node": node, "name": name, "key": neighbour.key, "member": neighbour.member}
+            self._effects.append((effects.PEER, neighbour.link.name, neighbour.peer, True, info))
+        if first or now_ms - neighbour.hello_sent_ms > limits.RECONCILE_MS_MIN:
+            self._send_hello(now_ms, neighbour)
+        self.gossip.compare(now_ms, neighbour, digests, first)
+
+    def _peer_time(self, now_ms, neighbour, time, quality):
+        if neighbour.key is not None:
+            self.clock.peer_time(now_ms, time, quality)
+
+    def _on_digest(self, now_ms, neighbour, data):
+        time, quality, digests = frame.unpack_digest(data)
+        self._greeted(neighbour)
+        self._peer_time(now_ms, neighbour, time, quality)
+        if self.gossip.compare(now_ms, neighbour, digests, False) and self.key > neighbour.node:
+            # the rounds are the other one's to start: let it know at once what we hold
+            if now_ms - neighbour.hello_sent_ms > limits.RECONCILE_MS_MIN:
+                neighbour.hello_sent_ms = now_ms
+                neighbour.digest_due_ms = now_ms
+
+    def _greeted(self, neighbour):
+        if not neighbour.hello:
+            raise CodecError("hello_missing")
+
+    def _on_ranges(self, now_ms, neighbour, data):
+        self._greeted(neighbour)
+        lane, parts = frame.unpack_ranges(data)
+        self.gossip.on_ranges(now_ms, neighbour, lane, parts)
+
+    def _on_sketch(self, now_ms, neighbour, data):
+        self._greeted(neighbour)
+        lane, count, sketch = frame.unpack_sketch(data)
+        self.gossip.on_sketch(now_ms, neighbour, lane, count, sketch)
+
+    def _on_want(self, now_ms, neighbour, data):
+        self._greeted(neighbour)
+        lane, keys = frame.unpack_want(data)
+        self.gossip.on_want(now_ms, neighbour, lane, keys)
+
+    def _on_want_short(self, now_ms, neighbour, data):
+        self._greeted(neighbour)
+        lane, shorts = frame.unpack_want_short(data)
+        self.gossip.on_want_short(now_ms, neighbour, lane, shorts)
+
+    def _on_bus(self, now_ms, neighbour, data):
+        self._greeted(neighbour)
+        self._effects.append((effects.BUS, neighbour.link.name, neighbour.peer, bytes(data[1:])))
+
+    # --- commands
+
+    def _on_load(self, _now_ms, rows):
+        lanes = [[] for _ in range(limits.LANES)]
+        for lane, time, id in rows:
+            lanes[lane].append(time.to_bytes(6, "big") + id[:10])
+        for lane in range(limits.LANES):
+            if lanes[lane]:
+                self.gossip.load(lane, lanes[lane])
+
+    def _on_boot(self, now_ms, next_seq, floors, outbox, last_hlc, owed):
+        self._next_seq = max(self._next_seq, next_seq)
+        for lane in sorted(floors):
+            self._floors[lane] = floors[lane]
+        for id, dest, expires_s in outbox:
+            self.outbox.add(id, dest, expires_s)
+        self.clock.floor(last_hlc)
+        for id, author in owed:
+            self._owe_receipt(now_ms, id, author)
+
+    def _on_clock(self, now_ms, unix_ms, quality):
+        self.clock.set_wall(now_ms, unix_ms, quality)
+
+    def _on_post(self, now_ms, token, type, lane, ttl_s, dest, body):
+        if type == messages.DIRECT and self.outbox.full():
+            self._effects.append((effects.REFUSED, token, "outbox_full"))
+            return
+        if len(self._pending) >= limits.PENDING_MAX:
+            self._effects.append((effects.REFUSED, token, "busy"))
+            return
+        self._author(now_ms, token, type, lane, ttl_s, dest, body)
+
+    def _author(self, now_ms, token, type, lane, ttl_s, dest, body):
+        seq = self._next_seq
+        time = self.clock.tick(now_ms)
+        message = messages.build(self._seed, self.key, seq, time, ttl_s, lane, type, dest, body)
+        self._next_seq = seq + 1
+        self._remember(message.id)
+        self._pending[message.id] = _Pending(message, None, token)
+        self._effects.append((effects.STORE, message))
+
+    def _on_stored(self, now_ms, results):
+        for id, outcome, other in results:
+            pending = self._pending.pop(id, None)
+            if pending is None:
+                raise ValueError("STORED names %s, which was not handed out" % id)
+            if outcome == effects.FULL:
+                self._not_kept(pending)
+                continue
+            if outcome == effects.PROVED:
+                self.count("drop.conflict.proved")
+                continue
+            message = pending.message
+            self.gossip.add(message.lane, message.key)
+            if outcome == effects.CONFLICTING:
+                self.count("conflict")
+                self._effects.append((effects.CONFLICT, message, other))
+            if pending.token is not None:
+                self._effects.append((effects.POSTED, pending.token, id))
+                if message.type == messages.DIRECT:
+                    self.outbox.add(id, message.dest, message.expires_s)
+            if outcome == effects.NEW:
+                self._effects.append((effects.DELIVER, message))
+                if message.dest == self.key:
+                    self._on_ours(now_ms, message)
+            self.gossip.spread(now_ms, self._order, message.lane, message.key, pending.source)
+
+    def _not_kept(self, pending):
+        message = pending.message
+        self.count("drop.store_full")
+        if message.id in self._recent:
+            del self._recent[message.id]
+        if pending.token is not None:
+            self._effects.append((effects.REFUSED, pending.token, "store_full"))
+
+    def _on_ours(self, now_ms, message):
+        """A committed message is addressed to this node."""
+        if message.type == messages.DIRECT:
+            self._owe_receipt(now_ms, message.id, message.author)
+        elif message.type == messages.RECEIPT:
+            id = messages.receipt_of(message)
+            if id is not None and self.outbox.receipt(id, message.author):
+                self._effects.append((effects.RECEIPT, id, message.author))
+
+    def _owe_receipt(self, now_ms, id, author):
+        body = {1: id, 2: messages.DELIVERED}
+        self._author(now_ms, None, messages.RECEIPT, limits.LANE_DIRECT, RECEIPT_TTL_S, author, body)
+
+    def _on_gone(self, _now_ms, lane, rows, floor_hlc):
+        for time, id in rows:
+            self.gossip.discard(lane, time.to_bytes(6, "big") + id[:10])
+        if floor_hlc > self._floors[lane]:
+            self._floors[lane] = floor_hlc
+        self.count("evicted" if floor_hlc else "expired", len(rows))
+
+    def _on_link_up(self, _now_ms, info):
+        self._links[info.name] = info
+        self._reassemblers[info.name] = Reassembler()
+
+    def _on_link_down(self, now_ms, link):
+        for neighbour in list(self._order):
+            if neighbour.link.name == link:
+                self._on_peer_down(now_ms, link, neighbour.peer)
+        self._links.pop(link, None)
+        self._reassemblers.pop(link, None)
+
+    def _on_peer_up(self, now_ms, link, peer, key, member):
+        if link not in self._links:
+            raise ValueError("PEER_UP on a link that is not up: %r" % (link,))
+        if (link, peer) in self._neighbours:
+            self._on_peer_down(now_ms, link, peer)
+        if len(self._order) >= limits.PEERS_MAX:
+            self._drop("peers_full", link, peer)
+            return
+        neighbour = Neighbour(self._links[link], peer, key, member, now_ms)
+        neighbour.digest_due_ms = now_ms + limits.RECONCILE_MS_MIN
+        self._neighbours[(link, peer)] = neighbour
+        self._order.append(neighbour)
+        self._send_hello(now_ms, neighbour)
+
+    def _on_peer_down(self, _now_ms, link, peer):
+        neighbour = self._neighbours.pop((link, peer), None)
+        if neighbour is None:
+            return
+        self._order.remove(neighbour)
+        self._reassemblers[link].forget(peer)
+        if neighbour.hello:
+            info = {"node": neighbour.node, "name": neighbour.name, "key": neighbour.key, "member": neighbour.member}
+            self._effects.append((effects.PEER, link, peer, False, info))
+
+    def _on_pushed(self, now_ms, link, peer):
+        neighbour = self._neighbours.get((link, peer))
+        if neighbour is not None:
+            self.gossip.pushed(now_ms, neighbour)
+
+    def _on_send_bus(self, _now_ms, link, peer, lane, payload):
+        neighbour = self._neighbours.get((link, peer))
+        if neighbour is None:
+            self.count("bus.no_peer")
+            return
+        self._send(neighbour, lane, frame.pack_bus(payload))
