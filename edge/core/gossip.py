@@ -114,6 +114,7 @@ class Gossip:
         for lane in range(limits.LANES):
             if neighbour.behind & (1 << lane):
                 neighbour.behind &= ~(1 << lane)
+                neighbour.round_ms[lane] = None
                 self._round(now_ms, neighbour, lane, 0)
 
     # --- rounds
@@ -183,8 +184,9 @@ class Gossip:
         for key in keys:
             neighbour.forget(key)
             if not neighbour.enqueue(lane, key):
-                self._count("gossip.overflow", 1)
-                return
+                break
+        if neighbour.waiting(lane) >= limits.QUEUE_KEYS_MAX:
+            neighbour.behind |= 1 << lane  # there may be more than fitted in line: look again when it has drained
 
     def _check_lane(self, neighbour, lane):
         if not 0 <= lane < limits.LANES or not neighbour.lanes & (1 << lane):
