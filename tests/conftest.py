@@ -1,0 +1,45 @@
+"""What every test is held to: no task, thread or file descriptor leaked, no warning (pyproject), no blocked loop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@pytest.fixture(autouse=True)
+def no_leaks() -> Iterator[None]:
+    """A test that leaves a running task, thread or socket behind fails."""
+    threads = set(threading.enumerate())
+    tasks: list[str] = []
+    close = asyncio.BaseEventLoop.close
+
+    def checked(loop: asyncio.BaseEventLoop) -> None:
+        tasks.extend(repr(task) for task in asyncio.all_tasks(loop) if not task.done())
+        close(loop)
+
+    cancel = asyncio.runners._cancel_all_tasks  # type: ignore[attr-defined]
+
+    def seen(loop: asyncio.AbstractEventLoop) -> None:
+        tasks.extend(repr(task) for task in asyncio.all_tasks(loop) if not task.done())
+        cancel(loop)
+
+    asyncio.runners._cancel_all_tasks = seen  # type: ignore[attr-defined]
+    asyncio.BaseEventLoop.close = checked  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        asyncio.runners._cancel_all_tasks = cancel  # type: ignore[attr-defined]
+        asyncio.BaseEventLoop.close = close  # type: ignore[method-assign]
+    gc.collect()
+    left = [thread for thread in set(threading.enumerate()) - threads if thread.is_alive() and not thread.daemon]
+    if tasks:
+        pytest.fail("tasks left running: " + "; ".join(tasks))
+    if left:
+        pytest.fail("threads left running: " + ", ".join(thread.name for thread in left))
