@@ -1,7 +1,8 @@
 """libsodium on MicroPython's unix port: the primitives of edge.compat.crypto, through its `ffi` module.
 
-The library is looked for in the environment variable WAYPOST_LIBSODIUM, then under its usual names. Importing this
-module raises ImportError where there is none. `ffi` hands C a bare pointer: every length is checked here first.
+The library is looked for where the environment variable WAYPOST_LIBSODIUM says ("off": nowhere), then under its usual
+names. Importing this module raises ImportError where there is none. `ffi` hands C a bare pointer: every length is
+checked here first.
 """
 
 import os
@@ -12,8 +13,9 @@ BACKEND = "libsodium (ffi)"
 
 
 def _open():
-    for name in (os.getenv("WAYPOST_LIBSODIUM"), "libsodium.so.23", "libsodium.so.26", "libsodium.so"):
-        if name:
+    wanted = os.getenv("WAYPOST_LIBSODIUM")
+    for name in (wanted, "libsodium.so.23", "libsodium.so.26", "libsodium.so"):
+        if name and wanted != "off":
             try:
                 return ffi.open(name)
             except OSError:
