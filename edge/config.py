@@ -1,0 +1,290 @@
+"""The settings of a node: one table of keys, one file, and overrides from the command line.
+
+It decides what a setting may be and says in words what is wrong with one that isn't: file, line, column, what was
+allowed, what to do. A broken file never stops a node: each bad setting falls back to its default and is reported, and
+where the community key itself can't be read the LAN stays off, for a node that can't prove its membership must not
+talk as a stranger instead. It never opens a socket and never prints a secret. docs/CONFIG.md is made from this table.
+"""
+
+from __future__ import annotations
+
+import os
+
+from edge import tomlfile
+from edge.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+FILE_NAME = "waypost.toml"
+_HEX_KEY_CHARS = 64
+
+
+class Key:
+    """One setting. kind: bool, int, text, choice, secret, texts, addresses or keys (lists of text); low and high bound
+    an int's value or a text's length in bytes; choices is a tuple for kind choice."""
+
+    __slots__ = ("name", "kind", "default", "low", "high", "unit", "choices", "help")
+
+    def __init__(self, name: str, kind: str, default: Any, help: str, *, low: int = 0, high: int = 255,
+                 unit: str = "", choices: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self.kind = kind
+        self.default = default
+        self.help = help
+        self.low = low
+        self.high = high
+        self.unit = unit
+        self.choices = choices
+
+    def allowed(self) -> str:
+        """What a value may be, in words."""
+        if self.kind == "int":
+            return f"a whole number {self.low}..{self.high}" + (f" ({self.unit})" if self.unit else "")
+        if self.kind == "choice":
+            return " or ".join(f'"{one}"' for one in self.choices)
+        return {
+            "bool": "true or false",
+            "text": f"text of at most {self.high} bytes",
+            "secret": "32 bytes, as 64 hex digits or 44 characters of base64",
+            "texts": "a list of texts",
+            "addresses": 'a list of "HOST", "HOST:PORT" or "[IPV6]:PORT"',
+            "keys": "a list of node keys, each of 64 hex digits",
+        }[self.kind]
+
+
+KEYS = (
+    Key("node.name", "text", "", "what people call this node; empty is the machine's host name", high=64),
+    Key("node.board", "text", "generic", "the board file that says which links this machine has", low=1, high=64),
+    Key("web.enabled", "bool", True, "serve the page"),
+    Key("web.port", "int", 8080, "the page's TCP port; 0 is any free one", high=65535),
+    Key("web.host", "text", "localhost", 'where the page listens; "0.0.0.0" or "::" lets other machines in', low=1),
+    Key("lan.enabled", "bool", True, "talk to nodes on the local network"),
+    Key("lan.port", "int", 7373, "the TCP port for sessions with other nodes; 0 is any free one", high=65535),
+    Key("lan.multicast", "bool", True, "find neighbours by UDP multicast"),
+    Key("lan.group_port", "int", 7374, "the UDP port of the multicast groups", low=1, high=65535),
+    Key("lan.peers", "addresses", (), "nodes to connect to that multicast does not reach"),
+    Key("lan.mdns", "bool", True, "announce the node as _waypost._tcp where zeroconf or avahi is there"),
+    Key("lan.udp", "bool", False, "open the plain UDP link that leaves (microcontrollers) use"),
+    Key("lan.interfaces", "texts", (), "network interfaces to use, by name; empty is all"),
+    Key("community.key", "secret", "", "the key that every node of the community holds; empty is an open node"),
+    Key("trust.trusted", "keys", (), "nodes that may call what asks for trust"),
+    Key("trust.anchors", "keys", (), "nodes that may call everything, like the person at this machine"),
+    Key("store.quota_mb", "int", 512, "how much the message store may hold", low=1, high=1048576, unit="MB"),
+    Key("log.level", "choice", "info", "what goes to the log", choices=("error", "warning", "info", "debug")),
+)
+BY_NAME = {key.name: key for key in KEYS}
+
+
+class Config:
+    """Settings as one flat mapping of dotted names. Secrets are hex text in it; print `redacted()` only."""
+
+    def __init__(self, values: dict[str, Any] | None = None) -> None:
+        self.values = {key.name: list(key.default) if isinstance(key.default, tuple) else key.default for key in KEYS}
+        self.values.update(values or {})
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    def section(self, name: str) -> dict[str, Any]:
+        """The settings under one heading, without it: section("lan")["port"]."""
+        head = name + "."
+        return {full[len(head):]: value for full, value in self.values.items() if full.startswith(head)}
+
+    def community_key(self) -> bytes | None:
+        """The 32-byte community key, or None on an open node."""
+        return bytes.fromhex(str(self.values["community.key"])) or None
+
+    def redacted(self) -> dict[str, Any]:
+        """All settings as they may be shown: a secret reads "(set)" or ""."""
+        return {name: "(set)" if value and BY_NAME[name].kind == "secret" else value
+                for name, value in self.values.items()}
+
+
+def load(directory: str, overrides: Iterable[str] = ()) -> tuple[Config, list[ConfigError]]:
+    """The settings of a node's directory: defaults, then its waypost.toml, then "KEY=VALUE" overrides.
+
+    Gives the settings and what is wrong with the file, in the order of its lines. Raises ConfigError for a wrong
+    override: whoever typed it is there to mend it.
+    """
+    values: dict[str, Any] = {}
+    problems: list[ConfigError] = []
+    path = os.path.join(directory, FILE_NAME)
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(tomlfile.BYTES_MAX + 1)
+    except FileNotFoundError:
+        raw = b""
+    except OSError as error:
+        problems.append(ConfigError(f"can't be read: {error.strerror}", where=path, hint="check its owner and mode"))
+        raw = b""
+        values["lan.enabled"] = False
+    if raw:
+        _read_file(path, raw, values, problems)
+    for override in overrides:
+        name, value = parse_override(override)
+        values[name] = value
+    return Config(values), problems
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """("web.port", 0) of "web.port=0"; a list is given with commas. Raises ConfigError."""
+    name, equals, raw = text.partition("=")
+    name = name.strip()
+    where = f"--set {name}"
+    if not equals or not name:
+        raise ConfigError("is not KEY=VALUE", where=f"--set {text}", hint="for example --set web.port=0")
+    key = BY_NAME.get(name)
+    if key is None:
+        raise ConfigError("no such setting", where=where, hint=tomlfile.suggestion(name, BY_NAME))
+    raw = raw.strip()
+    value: Any = raw
+    if key.kind == "bool":
+        value = {"true": True, "false": False}.get(raw.lower(), raw)
+    elif key.kind == "int":
+        value = int(raw) if raw.isascii() and raw.lstrip("-").isdigit() else raw
+    elif key.kind in ("texts", "addresses", "keys"):
+        if raw[:2] in ("[\"", "['", "[]"):
+            raw = raw[1:].removesuffix("]")
+        value = [one.strip().strip("\"'") for one in raw.split(",") if one.strip()]
+    return name, check(key, value, where)
+
+
+def check(key: Key, value: Any, where: str) -> Any:
+    """The value as Config holds it, if `key` allows it; raises ConfigError naming `where` if it doesn't."""
+    good, shown = _CHECKS[key.kind](key, value)
+    if not good:
+        said = "is not right" if key.kind == "secret" else f"can't be {_shown(value)}"
+        hint = "waypost keys --new-community-key prints a fresh one" if key.kind == "secret" else ""
+        raise ConfigError(said, where=where, allowed=key.allowed(), hint=hint)
+    return shown
+
+
+def _read_file(path: str, raw: bytes, values: dict[str, Any], problems: list[ConfigError]) -> None:
+    try:
+        tables, places = tomlfile.parse(path, raw)
+    except ConfigError as error:
+        problems.append(error)
+        if b"community" in raw.replace(b"\0", b"").lower():
+            _close_lan(path, values, problems)
+        return
+    closed = False
+    for name, value in sorted(_flat(tables), key=lambda item: _line_of(places.get(item[0], ""))):
+        where = f"{places.get(name, path)}: {name}"
+        key = BY_NAME.get(name)
+        try:
+            if key is None:
+                raise ConfigError("no such setting", where=where, hint=tomlfile.suggestion(name, BY_NAME))
+            values[name] = check(key, value, where)
+        except ConfigError as error:
+            problems.append(error)
+            closed = closed or name.startswith("community")
+    if closed:
+        _close_lan(path, values, problems)
+
+
+def _close_lan(path: str, values: dict[str, Any], problems: list[ConfigError]) -> None:
+    values["lan.enabled"] = False
+    problems.append(ConfigError("the LAN is off until the community key can be read", where=path))
+
+
+def _line_of(place: str) -> tuple[int, int]:
+    parts = place.rsplit(":", 2)
+    return (int(parts[1]), int(parts[2])) if len(parts) == 3 else (0, 0)
+
+
+def _flat(tables: dict[str, Any], head: str = "") -> list[tuple[str, Any]]:
+    out: list[tuple[str, Any]] = []
+    for name, value in tables.items():
+        full = head + name
+        if isinstance(value, dict) and value and full not in BY_NAME:
+            out.extend(_flat(value, full + "."))
+        elif value != {} or not any(key.name.startswith(full + ".") for key in KEYS):
+            out.append((full, value))
+    return out
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return '"' + (value if len(value) <= 40 else value[:37] + "...") + '"'
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**20 else "so large"
+    if isinstance(value, list):
+        return "this list"
+    return f"a {type(value).__name__}"
+
+
+def _is_bool(key: Key, value: Any) -> tuple[bool, Any]:
+    return isinstance(value, bool), value
+
+
+def _is_int(key: Key, value: Any) -> tuple[bool, Any]:
+    return isinstance(value, int) and not isinstance(value, bool) and key.low <= value <= key.high, value
+
+
+def _is_text(key: Key, value: Any) -> tuple[bool, Any]:
+    if not isinstance(value, str) or not value.isprintable():
+        return False, value
+    return key.low <= len(value.encode()) <= key.high, value
+
+
+def _is_choice(key: Key, value: Any) -> tuple[bool, Any]:
+    return value in key.choices, value
+
+
+def _is_secret(key: Key, value: Any) -> tuple[bool, Any]:
+    from binascii import Error, a2b_base64
+
+    if value == "":
+        return True, ""
+    if not isinstance(value, str):
+        return False, ""
+    try:
+        if len(value) == _HEX_KEY_CHARS:
+            return True, bytes.fromhex(value).hex()
+        raw = a2b_base64(value.replace("-", "+").replace("_", "/"), strict_mode=True)
+        return len(raw) == 32, raw.hex()
+    except (Error, ValueError):
+        return False, ""
+
+
+def _is_texts(key: Key, value: Any) -> tuple[bool, Any]:
+    return isinstance(value, list) and all(isinstance(one, str) and 0 < len(one) <= 64 for one in value), value
+
+
+def _is_addresses(key: Key, value: Any) -> tuple[bool, Any]:
+    return isinstance(value, list) and all(isinstance(one, str) and _split_address(one, 1) for one in value), value
+
+
+def _is_keys(key: Key, value: Any) -> tuple[bool, Any]:
+    good = isinstance(value, list) and all(isinstance(one, str) and _is_hex_key(one) for one in value)
+    return good, [one.lower() for one in value] if good else value
+
+
+def _is_hex_key(text: str) -> bool:
+    return len(text) == _HEX_KEY_CHARS and all(one in "0123456789abcdef" for one in text.lower())
+
+
+def _split_address(text: str, default_port: int) -> tuple[str, int] | None:
+    """(host, port) of "HOST", "HOST:PORT" or "[IPV6]:PORT"; None when it is none of them."""
+    host, port = text, str(default_port)
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            return None
+        port = rest[1:] if rest else port
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    if not host or any(one.isspace() for one in host) or not (port.isascii() and port.isdigit()):
+        return None
+    return (host, int(port)) if 1 <= int(port) <= 65535 else None
+
+
+_CHECKS = {
+    "bool": _is_bool, "int": _is_int, "text": _is_text, "choice": _is_choice, "secret": _is_secret,
+    "texts": _is_texts, "addresses": _is_addresses, "keys": _is_keys,
+}

@@ -1,0 +1,97 @@
+"""The identity file: the one secret of a node, made at its first boot and never leaving the box.
+
+DIR/identity.key holds the 32-byte Ed25519 seed as 64 hex digits and a line end, mode 0600. It decides only whether the
+file may be trusted: one that others can read, that belongs to somebody else or that is not exactly that is refused with
+the fix, never mended in silence and never overwritten. The seed is never printed or logged. DESIGN, Trust.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from edge.errors import KeyFileError
+
+FILE_NAME = "identity.key"
+SEED_BYTES = 32
+_FILE_BYTES = 2 * SEED_BYTES
+
+
+def load(directory: str) -> bytes:
+    """The seed (32 bytes) of a node's directory. Raises KeyFileError saying what is wrong and how to mend it."""
+    path = os.path.join(directory, FILE_NAME)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise KeyFileError("there is no identity yet", where=path, hint="the first waypost run makes one") from None
+    except OSError as error:
+        raise KeyFileError(f"can't be opened: {error.strerror}", where=path, allowed="a plain file of this user",
+                           hint=f"chown it to this user, or move {path} away if it is not yours") from None
+    try:
+        facts = os.fstat(fd)
+        raw = os.read(fd, _FILE_BYTES + 64)
+    except OSError as error:
+        raise KeyFileError(f"can't be read: {error.strerror}", where=path) from None
+    finally:
+        os.close(fd)
+    if not stat.S_ISREG(facts.st_mode):
+        raise KeyFileError("is not a plain file", where=path, hint="put the key file back from your own copy")
+    if facts.st_uid != os.geteuid():
+        raise KeyFileError(f"belongs to user {facts.st_uid}, not to user {os.geteuid()} who runs this", where=path,
+                           hint=f"run as its owner, or: chown {os.geteuid()} {path}")
+    if facts.st_mode & 0o077:
+        raise KeyFileError(f"may be used by others (mode {facts.st_mode & 0o777:04o})", where=path, allowed="mode 0600",
+                           hint=f"chmod 600 {path}; if somebody may have read it, move it away: a new one is made")
+    return _parse(path, raw)
+
+
+def load_or_create(directory: str) -> tuple[bytes, bool]:
+    """The seed, and True when it was made just now. The caller holds the directory's lock. Raises KeyFileError."""
+    path = os.path.join(directory, FILE_NAME)
+    temporary = path + ".new"
+    try:
+        os.unlink(temporary)  # of a boot that was cut short
+    except OSError:
+        pass
+    if os.path.lexists(path):
+        return load(directory), False
+    seed = os.urandom(SEED_BYTES)
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.fchmod(fd, 0o600)
+            os.write(fd, seed.hex().encode() + b"\n")
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.link(temporary, path)  # fails if there is one by now; a rename would overwrite it
+        os.unlink(temporary)
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise KeyFileError(f"can't be made: {error.strerror}", where=path,
+                           hint="check that the directory can be written and the disk is not full") from None
+    return load(directory), True
+
+
+def fingerprint(public: bytes) -> str:
+    """A node key (32 bytes) as people compare it aloud: eight groups of four hex digits of its SHA-256."""
+    from edge.compat.hashing import sha256
+
+    digits = sha256(public)[:16].hex()
+    return " ".join(digits[at:at + 4] for at in range(0, 32, 4))
+
+
+def _parse(path: str, raw: bytes) -> bytes:
+    text = raw.rstrip(b"\r\n")
+    if len(text) != _FILE_BYTES:
+        raise KeyFileError(f"holds {len(text)} characters", where=path, allowed=f"{_FILE_BYTES} hex digits",
+                           hint="put it back from your own copy, or move it away: a new identity is made")
+    try:
+        return bytes.fromhex(text.decode("ascii"))
+    except ValueError:
+        raise KeyFileError("holds something else than hex digits", where=path, allowed=f"{_FILE_BYTES} hex digits",
+                           hint="put it back from your own copy, or move it away: a new identity is made") from None
