@@ -1,0 +1,314 @@
+"""The asyncio shell around the core: one alarm, links in, effects out.
+
+It feeds `Machine` with frames, time and the outcome of commits, and carries its effects out in their order: the store
+first, whatever depends on a commit only after it. It decides nothing about messages. Store, drivers and bus are handed
+to it by tools/run.py. DESIGN, The core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+from edge.core import effects, limits
+from edge.core.link import LinkInfo, LinkOwner
+from edge.core.machine import Machine
+from edge.core.rng import Rng
+from edge.errors import BadRequest, CapacityExceeded, StoreError
+from edge.intake import COURIER, Intake
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from edge.core.link import Driver
+    from edge.core.message import Message
+    from edge.store.store import Store
+    from edge.store.writer import Writer
+
+CLOCK_MS = 60000
+
+
+def monotonic_ms() -> int:
+    """Milliseconds of the clock that the core is run by."""
+    return time.monotonic_ns() // 1000000
+
+
+class Node(LinkOwner):
+    """One running node: NodePort for the services, LinkOwner for the drivers.
+
+    bus: edge.bus Bus, or None until `attach`. clock() -> (unix_ms, quality) reads the host's clock. log(level, text)
+    takes one line. notify(topic, value) tells local subscribers.
+    """
+
+    def __init__(self, *, seed: bytes, name: str, store: Store, writer: Writer, clock: Callable[[], tuple[int, int]],
+                 log: Callable[[str, str], None], trace: Any) -> None:
+        self.machine = Machine(seed, name, Rng(os.urandom(16)))
+        self.name = name
+        self.key: bytes = self.machine.key
+        self.bus: Any = None
+        self.troubles: dict[str, tuple[str, str]] = {}
+        self._store = store
+        self._writer = writer
+        self._clock = clock
+        self._log = log
+        self._trace = trace
+        self._drivers: dict[str, Driver] = {}
+        self._loop = asyncio.get_running_loop()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._draining: asyncio.Handle | None = None
+        self._clock_due_ms = 0
+        self._tokens: dict[int, asyncio.Future[bytes]] = {}
+        self._next_token = 0
+        self.intake = Intake(self.machine, monotonic_ms, self._drain, self._perform)
+        self._in_flight: dict[tuple[str, bytes], int] = {}
+        self._started_ms = monotonic_ms()
+        self._carry_out = {
+            effects.STORE: lambda message: self._batch.append(message),
+            effects.DELIVER: self._deliver,
+            effects.POSTED: self._posted,
+            effects.REFUSED: self._refused,
+            effects.RECEIPT: self._receipt,
+            effects.SEND: self._send,
+            effects.PUSH: self._push,
+            effects.BUS: self._to_bus,
+            effects.PEER: self._peer,
+            effects.DROP: self._drop,
+            effects.CONFLICT: self._conflict,
+            effects.EXPIRE: self._expire,
+            effects.PAUSE: self._pause,
+            effects.KEEP: self._keep,
+        }
+        self._batch: list[Message] = []
+
+    # --- life
+
+    def boot(self) -> None:
+        """Load what the store holds; before any link starts."""
+        now_ms = monotonic_ms()
+        self._set_clock(now_ms)
+        now_s = self.machine.clock.now(now_ms) >> 16
+        self.machine.command(now_ms, effects.LOAD, self._store.boot_rows())
+        self.machine.command(now_ms, effects.BOOT, *self._store.boot_state(self.key, now_s))
+        self.machine.command(now_ms, effects.LINK_UP, LinkInfo(COURIER))
+        self.kick()
+
+    async def start_link(self, driver: Driver) -> None:
+        """Start one driver; a link that can't start is a trouble, not the end."""
+        info = driver.info
+        self._drivers[info.name] = driver
+        self.machine.command(monotonic_ms(), effects.LINK_UP, info)
+        try:
+            await driver.start()
+        except OSError as error:
+            self.machine.command(monotonic_ms(), effects.LINK_DOWN, info.name)
+            del self._drivers[info.name]
+            self.trouble(info.name, "start", str(error))
+
+    async def stop(self) -> None:
+        """Stop the links, then the alarm. What was acknowledged is committed already."""
+        for driver in list(self._drivers.values()):
+            await driver.stop()
+        for handle in (self._alarm, self._draining):
+            if handle is not None:
+                handle.cancel()
+        for future in self._tokens.values():
+            if not future.done():
+                future.set_exception(CapacityExceeded("the node is stopping", hint="send it again after the restart"))
+
+    # --- LinkOwner: what drivers call
+
+    def peer_up(self, link: str, peer: bytes, key: bytes | None, member: bool) -> None:
+        self.machine.command(monotonic_ms(), effects.PEER_UP, link, peer, key, member)
+        self.kick()
+
+    def peer_down(self, link: str, peer: bytes, reason: str) -> None:
+        self._in_flight.pop((link, peer), None)
+        self.machine.command(monotonic_ms(), effects.PEER_DOWN, link, peer)
+        self.kick()
+
+    def frame(self, link: str, peer: bytes, data: bytes) -> None:
+        self.machine.receive(monotonic_ms(), link, peer, data)
+        self.kick()
+
+    def drained(self, link: str, peer: bytes) -> None:
+        for _ in range(self._in_flight.pop((link, peer), 0)):
+            self.machine.command(monotonic_ms(), effects.PUSHED, link, peer)
+        self.kick()
+
+    def trouble(self, link: str, reason: str, text: str) -> None:
+        if text:
+            self.troubles[link] = (reason, text)
+            self._log("warning", f"{link}: {text}")
+        else:
+            self.troubles.pop(link, None)
+        self._publish("status", {})
+
+    # --- NodePort: what services call
+
+    async def post(self, type: int, lane: int, ttl_s: int, dest: bytes | None, body: Any) -> bytes:
+        """Author one message; its id once it is committed. Raises BadRequest, CapacityExceeded."""
+        self._next_token += 1
+        token = self._next_token
+        future = self._loop.create_future()
+        self._tokens[token] = future
+        try:
+            self.machine.command(monotonic_ms(), effects.POST, token, type, lane, ttl_s, dest, body)
+            self.kick()
+            return await future
+        except ValueError as error:
+            raise BadRequest(str(error)) from error
+        finally:
+            del self._tokens[token]
+
+    def peers(self) -> list[dict[str, Any]]:
+        """Neighbours that have said hello, in order of arrival."""
+        now_ms = monotonic_ms()
+        out = []
+        for n in self.machine.neighbours():
+            if n.hello:
+                out.append({
+                    "node": n.node.hex(), "name": n.name, "link": n.link.name, "member": n.member,
+                    "authenticated": n.key is not None, "for_s": (now_ms - n.since_ms) // 1000,
+                    "heard_s": (now_ms - n.heard_ms) // 1000, "waiting": [n.waiting(i) for i in range(limits.LANES)],
+                })
+        return out
+
+    def status(self) -> dict[str, Any]:
+        """Facts for node.status."""
+        now_ms = monotonic_ms()
+        clock = self.machine.clock
+        links = {name: driver.status() for name, driver in sorted(self._drivers.items())}
+        return {
+            "node": self.key.hex(), "name": self.name, "up_s": (now_ms - self._started_ms) // 1000,
+            "time_ms": clock.now(now_ms) * 1000 >> 16, "time_quality": clock.quality, "links": links,
+            "messages": [[lane, count] for lane, count, _ in self.machine.digests()], "outbox": len(self.machine.outbox),
+            "store": self._store.stats(), "counters": dict(sorted(self.machine.counters.items())),
+            "trouble": [{"part": part, "reason": r, "text": t} for part, (r, t) in sorted(self.troubles.items())],
+        }
+
+    def send_bus(self, link: str, peer: bytes, lane: int, payload: bytes) -> None:
+        """Hand a capability frame to a neighbour."""
+        self.machine.command(monotonic_ms(), effects.SEND_BUS, link, peer, lane, payload)
+        self.kick()
+
+    # --- the loop
+
+    def kick(self) -> None:
+        """Carry out the effects before the loop next waits."""
+        if self._draining is None:
+            self._draining = self._loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        if self._draining is not None:
+            self._draining.cancel()
+            self._draining = None
+        self._perform(self.machine.drain())
+
+    def _perform(self, pending: list[tuple[Any, ...]]) -> None:
+        for effect in pending:
+            self._trace.effect(effect)
+            self._carry_out[effect[0]](*effect[1:])
+        if self._batch:
+            batch, self._batch = self._batch, []
+            self._writer.submit(batch, lambda results: self._stored(batch, results))
+        self._arm()
+
+    def _arm(self) -> None:
+        due_ms = self.machine.deadline()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        delay_s = 0.0 if due_ms is None else max(0, due_ms - monotonic_ms()) / 1000
+        self._alarm = self._loop.call_later(delay_s, self._tick)
+
+    def _tick(self) -> None:
+        now_ms = monotonic_ms()
+        if now_ms >= self._clock_due_ms:
+            self._set_clock(now_ms)
+        self.machine.tick(now_ms)
+        self._drain()
+
+    def _set_clock(self, now_ms: int) -> None:
+        self._clock_due_ms = now_ms + CLOCK_MS
+        self.machine.command(now_ms, effects.CLOCK, *self._clock())
+
+    # --- effects
+
+    def _stored(self, batch: list[Message], results: Any) -> None:
+        if isinstance(results, StoreError):
+            self.trouble("store", results.code, str(results))
+            results = [(message.id, effects.FULL, None) for message in batch]
+        elif "store" in self.troubles:
+            self.trouble("store", "", "")
+        self.machine.command(monotonic_ms(), effects.STORED, results)
+        self.intake.stored(results)
+        self._drain()
+
+    def _deliver(self, message: Message) -> None:
+        self._publish("message", {"id": message.id.hex(), "lane": message.lane, "type": message.type})
+
+    def _posted(self, token: int, id: bytes) -> None:
+        future = self._tokens.get(token)
+        if future is not None and not future.done():
+            future.set_result(id)
+
+    def _refused(self, token: int, reason: str) -> None:
+        future = self._tokens.get(token)
+        if future is not None and not future.done():
+            hint = "free space on the disk or raise store.quota_mb" if reason == "store_full" else "try again later"
+            future.set_exception(CapacityExceeded(f"the message was not kept: {reason}", hint=hint))
+
+    def _receipt(self, id: bytes, by: bytes) -> None:
+        self._publish("receipt", {"id": id.hex(), "by": by.hex()})
+
+    def _send(self, link: str, peer: bytes, lane: int, frame: bytes) -> None:
+        driver = self._drivers.get(link)
+        if driver is not None and not driver.send(peer, lane, frame):
+            self.machine.count("tx.refused")
+
+    def _push(self, link: str, peer: bytes, lane: int, keys: list[bytes]) -> None:
+        driver = self._drivers.get(link)
+        data = self._store.fetch(keys) if driver is not None else []
+        self._in_flight[(link, peer)] = self._in_flight.get((link, peer), 0) + 1
+        if driver is None or not data:
+            self._loop.call_soon(self.drained, link, peer)
+            return
+        for frame in self.machine.pack(link, data):
+            self._send(link, peer, lane, frame)
+
+    def _to_bus(self, link: str, peer: bytes, payload: bytes) -> None:
+        if self.bus is not None:
+            self.bus.on_frame(link, peer, payload)
+
+    def _peer(self, link: str, peer: bytes, up: bool, info: dict[str, Any]) -> None:
+        if self.bus is not None:
+            self.bus.on_peer(link, peer, up, info)
+        self._publish("peer", {"node": info["node"].hex(), "name": info["name"], "link": link, "up": up})
+
+    def _drop(self, reason: str, link: str, peer: bytes) -> None:
+        pass  # counted by the core and kept in the trace
+
+    def _conflict(self, message: Message, other: bytes) -> None:
+        author = message.author.hex()
+        self._log("warning", f"node {author[:16]} signed two messages with number {message.seq}: its key is faulty")
+        self._publish("conflict", {"author": author, "seq": message.seq, "ids": [message.id.hex(), other.hex()]})
+
+    def _expire(self, now_s: int) -> None:
+        self._writer.expire(now_s, self._gone)
+
+    def _gone(self, lane: int, rows: list[tuple[int, bytes]], floor_hlc: int) -> None:
+        self.machine.command(monotonic_ms(), effects.GONE, lane, rows, floor_hlc)
+        self.kick()
+
+    def _pause(self, link: str, peer: bytes, for_ms: int) -> None:
+        if link in self._drivers:
+            self._drivers[link].pause(peer, for_ms)
+
+    def _keep(self, key: str, value: int) -> None:
+        self._writer.keep(key, value)
+
+    def _publish(self, topic: str, value: dict[str, Any]) -> None:
+        if self.bus is not None:
+            self.bus.publish(topic, value)
