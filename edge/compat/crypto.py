@@ -10,10 +10,14 @@ import sys
 
 if sys.implementation.name == "micropython":
     try:
+        from edge.compat import sealing_ffi as _sealing
         from edge.compat import sodium_ffi as _backend
     except ImportError:
         from edge.compat import pure as _backend
+
+        _sealing = _backend
 else:
+    from edge.compat import sealing_cffi as _sealing
     from edge.compat import sodium_cffi as _backend
 
 BACKEND = _backend.BACKEND  # "libsodium (cffi)", "libsodium (ffi)" or "pure"
@@ -26,7 +30,7 @@ x25519 = _backend.x25519  # (scalar32, point32) -> 32 bytes; ValueError: a point
 x25519_base = _backend.x25519_base  # (scalar32) -> 32 bytes
 ed_seed_to_x = _backend.ed_seed_to_x  # (seed32) -> 32 bytes
 ed_public_to_x = _backend.ed_public_to_x  # (public32) -> 32 bytes; ValueError: not a good point
-aead_encrypt = _backend.aead_encrypt  # (key32, nonce12, plaintext, ad) -> bytes, 16 longer
-aead_decrypt = _backend.aead_decrypt  # (key32, nonce12, ciphertext, ad) -> bytes or None
-seal = _backend.seal  # (public_ed32, plaintext) -> bytes, 48 longer; ValueError: not a good point
-unseal = _backend.unseal  # (seed32, sealed) -> bytes or None
+aead_encrypt = _sealing.aead_encrypt  # (key32, nonce12, plaintext, ad) -> bytes, 16 longer
+aead_decrypt = _sealing.aead_decrypt  # (key32, nonce12, ciphertext, ad) -> bytes or None
+seal = _sealing.seal  # (public_ed32, plaintext) -> bytes, 48 longer; ValueError: not a good point
+unseal = _sealing.unseal  # (seed32, sealed) -> bytes or None
