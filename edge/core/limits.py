@@ -34,14 +34,15 @@ BATCH_MESSAGES_MAX = 64  # messages in one MESSAGES frame
 BATCH_BYTES_MAX = 16384 + 256
 
 # --- memory of the core
-PENDING_MAX = 512  # verified messages that the store has not committed yet
+PENDING_MAX = 1024  # verified messages that the store has not committed yet
+PENDING_PAUSE = 256  # from here on sessions are paused, so that nothing has to be dropped
 RECENT_IDS_MAX = 2048
 PEERS_MAX = 64  # neighbours, all links
 QUEUE_KEYS_MAX = 1024  # keys waiting for one neighbour; past that it is reconciled
 PUSHES_IN_FLIGHT_MAX = 2
+PAUSE_MS = 50
 OUTBOX_MAX = 1024
 AUTHORS_MAX = 4096  # authors whose highest sequence number is remembered
-EFFECTS_MAX = 4096
 CHUNK_KEYS_MAX = 512  # keys in one chunk of the index
 
 # --- reconciliation (PROTOCOL 6)
@@ -67,6 +68,8 @@ if not (TEXT_BYTES_MAX < BODY_BYTES_MAX):
     raise ValueError("limits: a text must fit a body")
 if REASSEMBLY_BYTES_MAX < 2 * FRAME_BYTES_MAX:
     raise ValueError("limits: two frames must fit the reassembly memory")
+if PENDING_PAUSE + 8 * BATCH_MESSAGES_MAX > PENDING_MAX:
+    raise ValueError("limits: what is on the way when a session is paused must still fit")
 if RECENT_IDS_MAX < PENDING_MAX:
     raise ValueError("limits: every pending message must be a recent one")
 if RANGE_SPLIT * RANGE_LIST_MAX > RANGES_MAX * RANGE_LIST_MAX or RANGE_LIST_MAX > CHUNK_KEYS_MAX:

@@ -236,6 +236,7 @@ class Machine:
         return whole
 
     def _on_messages(self, now_ms, neighbour, data):
+        for_ms = 0
         for one in frame.unpack_messages(data):
             if not neighbour.messages.take(now_ms):
                 if not neighbour.link.ordered:
@@ -243,14 +244,16 @@ class Machine:
                     return
                 # a session is slowed down instead: its messages are not lost, the sender waits
                 neighbour.messages.milli -= 1000
-                self.count("rate.paused")
-                pause = (effects.PAUSE, neighbour.link.name, neighbour.peer, neighbour.messages.wait_ms())
-                if not self._effects or self._effects[-1][0] != effects.PAUSE:
-                    self._effects.append(pause)
+                for_ms = neighbour.messages.wait_ms()
             try:
                 self._on_message(now_ms, neighbour, one)
             except CodecError as error:
                 self._drop(error.reason, neighbour.link.name, neighbour.peer)
+        if len(self._pending) >= limits.PENDING_PAUSE:
+            for_ms = max(for_ms, limits.PAUSE_MS)
+        if for_ms:
+            self.count("rate.paused")
+            self._effects.append((effects.PAUSE, neighbour.link.name, neighbour.peer, for_ms))
 
     def _on_message(self, now_ms, neighbour, data):
         neighbour.flow_ms = now_ms
@@ -270,7 +273,6 @@ class Machine:
             raise CodecError("below_floor")
         self.clock.check(now_ms, message.hlc, message.expires_s)
         if len(self._pending) >= limits.PENDING_MAX:
-            self._effects.append((effects.PAUSE, neighbour.link.name, neighbour.peer, 100))
             raise CodecError("busy")
         if not messages.verify(message, self._verify):
             self._remember(id)
