@@ -60,7 +60,7 @@ KEYS = (
     Key("node.board", "text", "generic", "the board file that says which links this machine has", low=1, high=64),
     Key("web.enabled", "bool", True, "serve the page"),
     Key("web.port", "int", 8080, "the page's TCP port; 0 is any free one", high=65535),
-    Key("web.host", "text", "localhost", 'where the page listens; "0.0.0.0" or "::" lets other machines in', low=1),
+    Key("web.host", "text", "", 'where the page listens: empty is every address, "localhost" this machine only'),
     Key("lan.enabled", "bool", True, "talk to nodes on the local network"),
     Key("lan.port", "int", 7373, "the TCP port for sessions with other nodes; 0 is any free one", high=65535),
     Key("lan.multicast", "bool", True, "find neighbours by UDP multicast"),
@@ -79,7 +79,10 @@ BY_NAME = {key.name: key for key in KEYS}
 
 
 class Config:
-    """Settings as one flat mapping of dotted names. Secrets are hex text in it; print `redacted()` only."""
+    """Settings as one flat mapping of dotted names. Secrets are hex text in it; print `redacted()` only.
+
+    section("lan") gives the settings under one heading without it, community_key() 32 bytes or None.
+    """
 
     def __init__(self, values: dict[str, Any] | None = None) -> None:
         self.values = {key.name: list(key.default) if isinstance(key.default, tuple) else key.default for key in KEYS}

@@ -1,0 +1,140 @@
+"""The operator's end of the control socket: one blocking connection to the node that runs in a directory.
+
+It decides nothing: it sends capability calls as bus frames (4-byte big-endian length, then CBOR) and gives back what
+the node answers, or raises the error that the node named. It works for directories whose path is longer than a socket
+address may be. DESIGN, Capabilities.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from edge.core import cbor
+from edge.errors import BUS_ERRORS, BusError, DeadlineExceeded, NotRunning, Unavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+SOCKET_NAME = "control.sock"
+REPLY_BYTES_MAX = 16 * 1024 * 1024
+GRACE_MS = 2000  # the node reports a missed deadline itself; this long after it we stop waiting for that
+_PATH_BYTES_MAX = 107
+_CALL, _ITEM, _END, _ERROR = 1, 2, 3, 4
+
+
+class Client:
+    """One connection. Use it with `with`; calls run one after another."""
+
+    def __init__(self, directory: str) -> None:
+        """Connect to the node of `directory`. Raises NotRunning."""
+        self._directory = directory
+        self._socket = _connect(directory)
+        self._buffer = b""
+        self._call_id = 0
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up; the node cancels what is still running for us."""
+        self._socket.close()
+
+    def call(self, capability: str, params: dict[str, Any] | None = None, *, to: bytes | None = None,
+             deadline_ms: int = 10000) -> Any:
+        """The answer of one call; a streaming capability gives the list of its items. Raises BusError's subclasses."""
+        items: list[Any] = []
+        value: Any = None
+        for last, one in self._answers(capability, params, to, deadline_ms):
+            if last:
+                value = one
+            else:
+                items.append(one)
+        return items if items and value is None else value
+
+    def stream(self, capability: str, params: dict[str, Any] | None = None, *, to: bytes | None = None,
+               deadline_ms: int = 10000) -> Iterator[Any]:
+        """The items of a streaming capability as they come; of another one, its one answer."""
+        for last, one in self._answers(capability, params, to, deadline_ms):
+            if not last or one is not None:
+                yield one
+
+    def _answers(self, capability: str, params: dict[str, Any] | None, to: bytes | None,
+                 deadline_ms: int) -> Iterator[tuple[bool, Any]]:
+        self._call_id += 1
+        frame: list[Any] = [_CALL, self._call_id, capability, params or {}, deadline_ms]
+        if to is not None:
+            frame.append(to)
+        try:
+            data = bytes(cbor.encode(frame))
+        except (TypeError, ValueError) as error:
+            raise BUS_ERRORS["bad_request"](f"the parameters can't be sent: {error}") from None
+        self._socket.settimeout((deadline_ms + GRACE_MS) / 1000)
+        try:
+            self._socket.sendall(len(data).to_bytes(4, "big") + data)
+            while True:
+                answer = self._frame()
+                if len(answer) < 3 or answer[1] != self._call_id:
+                    continue
+                if answer[0] == _ITEM:
+                    yield False, answer[2]
+                elif answer[0] == _END:
+                    yield True, answer[2]
+                    return
+                elif answer[0] == _ERROR:
+                    raise BUS_ERRORS.get(answer[2], BusError)(str(answer[3]))
+        except TimeoutError:
+            raise DeadlineExceeded(f"the node gave no answer to {capability} in {deadline_ms} ms") from None
+        except OSError as error:
+            raise Unavailable(f"the connection to the node broke: {error.strerror or error}") from None
+
+    def _frame(self) -> list[Any]:
+        length = int.from_bytes(self._read(4), "big")
+        if length > REPLY_BYTES_MAX:
+            raise Unavailable(f"the node sent {length} bytes at once", allowed=f"{REPLY_BYTES_MAX}")
+        try:
+            value = cbor.decode(self._read(length))
+        except cbor.CodecError as error:
+            raise Unavailable(f"the node sent something unreadable ({error})") from None
+        return value if isinstance(value, list) else []
+
+    def _read(self, n_bytes: int) -> bytes:
+        parts = [self._buffer]
+        have = len(self._buffer)
+        while have < n_bytes:
+            part = self._socket.recv(65536)
+            if not part:
+                raise Unavailable("the node hung up", hint="look at its log: it may have been stopped")
+            parts.append(part)
+            have += len(part)
+        data = b"".join(parts)
+        self._buffer = data[n_bytes:]
+        return data[:n_bytes]
+
+
+def _connect(directory: str) -> socket.socket:
+    path = os.path.join(os.path.abspath(directory), SOCKET_NAME)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(5)
+    folder = -1
+    try:
+        if len(os.fsencode(path)) > _PATH_BYTES_MAX:
+            folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            connection.connect(f"/proc/self/fd/{folder}/{SOCKET_NAME}")
+        else:
+            connection.connect(path)
+    except OSError as error:
+        connection.close()
+        hint = f"start one: waypost --dir {directory} run"
+        if isinstance(error, PermissionError):
+            hint = "run this as the user who runs the node"
+        raise NotRunning(f"no node answers there ({error.strerror or error})", where=directory, hint=hint) from None
+    finally:
+        if folder >= 0:
+            os.close(folder)
+    return connection
