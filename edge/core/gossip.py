@@ -15,9 +15,9 @@ SKETCH_SLACK = 8  # a first sketch allows for this many differences beside the d
 
 
 def pair_salt(a, b):
-    """The 32-bit salt of short ids between two nodes (keys in any order). PROTOCOL 6.3."""
+    """The 4-byte salt of short ids between two nodes (keys in any order). PROTOCOL 6.3."""
     first, second = (a, b) if a < b else (b, a)
-    return int.from_bytes(hashing.sha256(b"waypost short id", first, second)[:4], "big")
+    return hashing.sha256(b"waypost short id", first, second)[:4]
 
 
 class Gossip:
