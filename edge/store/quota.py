@@ -1,0 +1,55 @@
+"""How much the store may keep, and what goes first when that is too much.
+
+The quota is of bytes on the disk: the database and its write-ahead log together. Over it, the lowest lane loses its
+oldest messages first. Each lane has a cap besides, so that a flood in a high lane can't push everything else out.
+Our own direct messages that still wait for a receipt are not evicted. DESIGN, Store and forward.
+"""
+
+from __future__ import annotations
+
+from edge.core import limits
+
+QUOTA_BYTES = 256 * 1024 * 1024
+QUOTA_BYTES_MIN = 4 * 1024 * 1024
+PAGE_BYTES = 4096
+BATCH_BYTES_MAX = 1024 * 1024  # of messages in one transaction; the log holds one beyond its checkpoint mark
+ROW_BYTES = 136  # what a message costs in the file beside its own bytes: row, four indexes, fill factor (measured)
+
+# the most of the quota that one lane may take, in thousandths; what the others leave unused is lane 3's
+LANE_CAPS = {
+    limits.LANE_ALERT: 250,
+    limits.LANE_DIRECT: 400,
+    limits.LANE_COMMUNITY: 700,
+    limits.LANE_BULK: 900,
+}
+
+
+class Quota:
+    """The bounds that follow from `quota_bytes`. Raises ValueError where that is less than QUOTA_BYTES_MIN."""
+
+    def __init__(self, quota_bytes: int) -> None:
+        if quota_bytes < QUOTA_BYTES_MIN:
+            raise ValueError(f"quota_bytes must be at least {QUOTA_BYTES_MIN}, not {quota_bytes}")
+        self.quota_bytes = quota_bytes
+        self.checkpoint_pages = min(1000, quota_bytes // 16 // PAGE_BYTES)
+        # the log: its checkpoint mark and one batch with all the index pages that it may touch
+        self.log_bytes = self.checkpoint_pages * PAGE_BYTES + min(2 * BATCH_BYTES_MAX, quota_bytes // 4)
+        self.file_bytes = quota_bytes - self.log_bytes
+        self.slack_bytes = max(65536, self.file_bytes // 64)
+
+    def excess(self, held: list[int], used_bytes: int, room_bytes: int) -> tuple[int, int] | None:
+        """(lane, bytes to take from it), or None when all is within bounds.
+
+        held: bytes by lane, as counted. used_bytes: of the file. room_bytes: what is about to come.
+        """
+        for lane in range(limits.LANES - 1, -1, -1):
+            over = held[lane] - self.file_bytes * LANE_CAPS[lane] // 1000
+            if over > 0:
+                return lane, over + self.slack_bytes // 4
+        over = used_bytes + room_bytes - self.file_bytes
+        if over <= 0:
+            return None
+        for lane in range(limits.LANES - 1, -1, -1):
+            if held[lane]:
+                return lane, over + self.slack_bytes
+        return None

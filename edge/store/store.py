@@ -1,0 +1,427 @@
+"""The store of a node: messages, proofs, floors and a few kept numbers in one SQLite file.
+
+Acknowledged means committed: write-ahead log, synchronous=FULL. One thread writes (edge/store/writer.py), the loop's
+thread reads on a second connection. It never checks a signature, decides who may read, or deletes a file.
+docs/STORE.md gives the reason of each setting; DESIGN, Store and forward.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+
+from edge.core import effects, limits
+from edge.errors import StoreError
+from edge.store import boot, rows, schema, search, thin
+from edge.store.faults import is_damage, is_full, store_error
+from edge.store.intake import Intake, empty_held
+from edge.store.lock import DirLock
+from edge.store.quota import PAGE_BYTES, QUOTA_BYTES, ROW_BYTES, Quota
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterator
+    from typing import Any, TypeVar
+
+    from edge.core.message import Message
+    from edge.store.intake import Outcome
+
+    Gone = dict[int, tuple[list[tuple[int, bytes]], int]]
+    T = TypeVar("T")
+
+WRITER_CACHE_KIB = 512
+READER_CACHE_KIB = 128
+# columns of the table `lane` behind its number
+_MESSAGES, _BYTES, _FLOOR, _EXPIRED, _EVICTED, _REFUSED = range(6)
+_LANE_COLUMNS = "messages, bytes, floor_hlc, expired, evicted, refused"
+_LANE_UPDATE = f"UPDATE lane SET ({_LANE_COLUMNS}) = (?, ?, ?, ?, ?, ?) WHERE lane = ?"
+BUSY_MS_MAX = 5000  # how long a write waits for a foreign writer (an operator's tool)
+EXPIRE_ROWS_MAX = 2048
+SHRINK_BYTES_MIN = 4 * 1024 * 1024  # unused space below this is left for what comes next
+SHRINK_PAGES = 256
+
+
+def connect(path: str, mode: str, cache_kib: int = READER_CACHE_KIB) -> sqlite3.Connection:
+    """An autocommit connection. mode: "rwc", "rw" or "ro". sqlite3.Error is passed on."""
+    name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    db = sqlite3.connect(f"file:{name}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False,
+                         cached_statements=32, timeout=BUSY_MS_MAX / 1000)
+    db.execute(f"PRAGMA cache_size = -{cache_kib}")
+    if mode == "ro":
+        db.execute("PRAGMA query_only = ON")
+    return db
+
+
+def _open_writer(path: str, quota: Quota, now_s: int) -> sqlite3.Connection:
+    if os.path.exists(path) and os.path.getsize(path):
+        db = connect(path, "ro")  # a reader leaves a newer database as it is, its log included
+        try:
+            schema.check_version(db, path)
+        finally:
+            db.close()
+    db = connect(path, "rwc", WRITER_CACHE_KIB)
+    try:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # acts on an empty file only
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA secure_delete = OFF")
+        db.execute("PRAGMA trusted_schema = OFF")
+        db.execute(f"PRAGMA wal_autocheckpoint = {quota.checkpoint_pages}")
+        db.execute(f"PRAGMA journal_size_limit = {quota.log_bytes}")
+        db.execute(f"PRAGMA max_page_count = {quota.quota_bytes // PAGE_BYTES}")
+        schema.migrate(db, now_s)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+class Store:
+    """An open store; `Store.open` makes one. commit, expire, evict, index_some, flush and backup belong to one thread
+    at a time (a lock sees to it); the others read on their own connection and may run in the event loop."""
+
+    def __init__(self, path: str, db: sqlite3.Connection, reader: sqlite3.Connection, lock: DirLock,
+                 quota: Quota) -> None:
+        self.path = path
+        self.trouble = ""  # one line while the last write failed
+        self._db = db
+        self._reader = reader
+        self._file_lock = lock
+        self._lock = threading.Lock()
+        self._quota = quota
+        self._intake = Intake(db, self._replace)
+        self._own = 0
+        self._gone: Gone = {}  # committed, not yet told
+        self._going: Gone = {}  # of the running transaction
+        self._refused = [0] * limits.LANES  # since the last write
+        self._lanes = [list(row) for row in db.execute(f"SELECT {_LANE_COLUMNS} FROM lane ORDER BY lane")]
+        self._kept: dict[str, int] = dict(db.execute("SELECT key, value FROM kept WHERE key != ?", (search.MARK,)))
+        self._written = dict(self._kept)
+
+    @classmethod
+    def open(cls, path: str, quota_bytes: int = QUOTA_BYTES, now_s: int = 0, *, replace_damaged: bool = False) -> Store:
+        """Open or make the database at `path` and hold its lock.
+
+        quota_bytes: of file and log together, QUOTA_BYTES_MIN or more (else ValueError). now_s: unix seconds for the
+        record of migrations. replace_damaged: an operator's wish to have a damaged file moved aside (as
+        PATH.damaged-N) and to start empty. Raises AlreadyRunning, StoreNewer (file untouched), StoreError.
+        """
+        quota = Quota(quota_bytes)
+        lock = DirLock(path + ".lock")
+        lock.acquire()
+        try:
+            try:
+                return cls._open(path, quota, now_s, lock)
+            except sqlite3.Error as error:
+                if not (replace_damaged and is_damage(error)):
+                    raise store_error(path, error) from error
+                move_aside(path)
+                return cls._open(path, quota, now_s, lock)
+        except sqlite3.Error as error:
+            lock.release()
+            raise store_error(path, error) from error
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def _open(cls, path: str, quota: Quota, now_s: int, lock: DirLock) -> Store:
+        db = _open_writer(path, quota, now_s)
+        try:
+            return cls(path, db, connect(path, "ro"), lock, quota)
+        except BaseException:
+            db.close()
+            raise
+
+    def close(self) -> None:
+        """Write what is kept, close both connections, give the lock back. Harmless when closed already."""
+        try:
+            self.flush()
+        except StoreError:
+            pass  # `trouble` says so; what is lost is a kept number, never a message
+        self._reader.close()
+        self._db.close()
+        self._file_lock.release()
+
+    # --- writing
+
+    def commit(self, messages: list[Message]) -> list[Outcome]:
+        """Store messages in ONE transaction; when this returns, all that is not FULL is on the disk.
+
+        Gives (id, outcome, other id or None) in their order; outcomes are those of edge.core.effects. Room is made
+        first where the quota asks for it (`evict` tells what went). On a full disk only lanes 0 and 1 are tried
+        again. Raises StoreError when the disk fails: then nothing of the batch is in.
+        """
+        room = sum([len(m.data) for m in messages]) + ROW_BYTES * len(messages)
+        with self._lock:
+            try:
+                return self._transaction(lambda: self._put(messages, room))
+            except sqlite3.Error as error:
+                if not is_full(error):
+                    raise self._failed(error) from error
+                self.trouble = "the disk is full: only alerts and direct messages are taken, while they fit"
+            return self._commit_scarce(messages)
+
+    def _put(self, messages: list[Message], room: int) -> list[Outcome]:
+        if self._excess(room, ()) is not None:
+            self._evict(room)
+        held = empty_held()
+        results = self._intake.put(messages, held)
+        for lane, (count, n_bytes) in enumerate(held):
+            self._lanes[lane][_MESSAGES] += count
+            self._lanes[lane][_BYTES] += n_bytes
+        return results
+
+    def _commit_scarce(self, messages: list[Message]) -> list[Outcome]:
+        urgent = [m for m in messages if m.lane <= limits.LANE_DIRECT]
+        stored: dict[bytes, Outcome] = {}
+        self._try_scarce(urgent, stored)
+        if not stored:
+            for m in urgent:
+                self._try_scarce([m], stored)
+        out = [stored.get(m.id) or (m.id, effects.FULL, None) for m in messages]
+        for m, result in zip(messages, out, strict=True):
+            if result[1] == effects.FULL:
+                self._refused[m.lane] += 1
+        return out
+
+    def _try_scarce(self, batch: list[Message], stored: dict[bytes, Outcome]) -> None:
+        try:
+            for result in self._transaction(lambda: self._put_scarce(batch)):
+                stored[result[0]] = result
+        except sqlite3.Error as error:
+            if not is_full(error):
+                raise self._failed(error) from error
+
+    def _put_scarce(self, batch: list[Message]) -> list[Outcome]:
+        # pages that the lower lanes give up can be written without the file growing
+        room = sum([len(m.data) + ROW_BYTES for m in batch]) + 8 * PAGE_BYTES
+        for lane in range(limits.LANES - 1, limits.LANE_DIRECT, -1):
+            found = thin.oldest(self._db, lane, room, self._own)
+            if found:
+                self._take_out(found, _EVICTED)
+                break
+        return self._put(batch, 0)
+
+    def expire(self, now_s: int, limit: int = EXPIRE_ROWS_MAX) -> dict[int, list[tuple[int, bytes]]]:
+        """Delete at most `limit` messages that have expired by `now_s` (unix seconds): {lane: [(hlc, id)]}.
+
+        Call again while something comes back. Raises StoreError.
+        """
+        with self._lock:
+            found = self._ask(lambda: thin.expired(self._db, now_s, limit))
+            if found:
+                self._write(lambda: self._take_out(found, _EXPIRED))
+        out: dict[int, list[tuple[int, bytes]]] = {}
+        for row in found:
+            out.setdefault(row[1], []).append((row[2], row[3]))
+        return out
+
+    def evict(self) -> Gone:
+        """Bring the store under its quota: {lane: ([(hlc, id)], floor_hlc)}, with what commits have put out before.
+
+        floor_hlc is 1 above the newest message that was dropped for room (0: none was). Raises StoreError.
+        """
+        with self._lock:
+            if self._ask(lambda: self._excess(0, ())) is not None:
+                self._write(lambda: self._evict(0))
+            gone, self._gone = self._gone, {}
+            return gone
+
+    def index_some(self, limit: int = 256) -> int:
+        """Take at most `limit` messages into the search index; gives how many were looked at. Raises StoreError."""
+        with self._lock:
+            return self._write(lambda: search.index_some(self._db, limit))
+
+    def shrink(self) -> None:
+        """Give a part of the file back to the disk, where much of it is unused. Raises StoreError."""
+        with self._lock:
+            if self._ask(self._free_pages) * PAGE_BYTES > max(SHRINK_BYTES_MIN, _size(self.path) // 4):
+                # not inside a transaction of ours: each step is one of its own
+                self._ask(lambda: self._db.execute(f"PRAGMA incremental_vacuum({SHRINK_PAGES})").fetchall())
+
+    def keep(self, key: str, value: int) -> None:
+        """Remember a small integer: written with the next commit, `flush` or `close`."""
+        self._kept[key] = value
+
+    def flush(self) -> None:
+        """Write what `keep` was given. Raises StoreError."""
+        with self._lock:
+            if self._kept != self._written:
+                self._write(lambda: None)
+
+    # --- reading
+
+    def kept(self, key: str) -> int | None:
+        """What was kept under a key, or None."""
+        return self._kept.get(key)
+
+    def fetch(self, keys: list[bytes]) -> list[bytes]:
+        """The whole messages under these 16-byte keys, in their order; missing ones are left out. Raises StoreError."""
+        return self._read(lambda db: rows.fetch(db, keys))
+
+    def boot_rows(self) -> Iterator[tuple[int, int, bytes]]:
+        """(lane, hlc, id) of all that is stored, lane by lane, oldest first. Raises StoreError."""
+        cursor = self._read(boot.places)
+        while some := self._read(lambda _db: cursor.fetchmany(1024)):
+            yield from some
+
+    def boot_state(self, own_key: bytes, now_s: int) -> boot.State:
+        """(next_seq, floors {lane: hlc}, outbox [(id, dest, expires_s)], last_hlc, owed [(id, author)]) for BOOT.
+
+        own_key: our 32-byte public key; the store guards our unreceipted messages from then on. Raises StoreError.
+        """
+        with self._lock:
+            self._own = self._write(lambda: self._intake.party(own_key))
+            if self._kept.get(boot.RESTORED):
+                self._write(lambda: self._kept.update(boot.after_restore(self._db, self._kept, self._own)))
+            return self._ask(lambda: boot.state(self._db, self._kept, self._own, now_s))
+
+    def list_messages(self, *, type: int | None = None, lane: int | None = None, dest: bytes | None = None,
+                      author: bytes | None = None, search: str | None = None, limit: int = 100,
+                      before_hlc: int | None = None, now_s: int) -> list[dict[str, Any]]:
+        """Unexpired messages, newest first (edge.ports.StorePort). Raises StoreError."""
+        return self._read(lambda db: rows.list_messages(
+            db, type=type, lane=lane, dest=dest, author=author, search=search, limit=limit, before_hlc=before_hlc,
+            now_s=now_s))
+
+    def receipts(self, ids: list[bytes]) -> dict[bytes, list[bytes]]:
+        """For each of our ids, the keys that have receipted it. Raises StoreError."""
+        return self._read(lambda db: rows.receipts(db, ids))
+
+    def conflicts(self, limit: int = 100) -> list[dict[str, Any]]:
+        """Proofs of faulty keys: {"author", "seq", "first", "second"}, bytes as signed. Raises StoreError."""
+        return self._read(lambda db: rows.conflicts(db, limit))
+
+    def stats(self) -> dict[str, Any]:
+        """Counts and bytes by lane, what was expired, evicted and refused, sizes of the files, trouble."""
+        lanes = {}
+        for lane, (count, n_bytes, floor_hlc, expired, evicted, refused) in enumerate(self._lanes):
+            lanes[str(lane)] = {"messages": count, "bytes": n_bytes, "floor_hlc": floor_hlc, "expired": expired,
+                                "evicted": evicted, "refused": refused + self._refused[lane]}
+        return {"path": self.path, "lanes": lanes, "messages": sum(lane[0] for lane in self._lanes),
+                "quota_bytes": self._quota.quota_bytes, "file_bytes": _size(self.path),
+                "log_bytes": _size(self.path + "-wal"), "trouble": self.trouble,
+                "conflicts": self._read(lambda db: int(db.execute("SELECT count(*) FROM proof").fetchone()[0]))}
+
+    def check(self) -> list[str]:
+        """SQLite's integrity check: no lines when all is well. Slow: reads everything. Raises StoreError."""
+        lines = self._read(lambda db: [str(row[0]) for row in db.execute("PRAGMA integrity_check(20)")])
+        return [] if lines == ["ok"] else lines
+
+    # --- inside
+
+    def _read(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return question(self._reader)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        try:
+            return question()
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def _write(self, action: Callable[[], T]) -> T:
+        try:
+            return self._transaction(action)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def _transaction(self, action: Callable[[], T]) -> T:
+        """Run `action` in one transaction, with the lanes' sums and the kept numbers; all of it happens or nothing."""
+        db = self._db
+        before = [list(lane) for lane in self._lanes]
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            out = action()
+            for lane in range(limits.LANES):
+                self._lanes[lane][_REFUSED] += self._refused[lane]
+                if self._lanes[lane] != before[lane]:
+                    db.execute(_LANE_UPDATE, (*self._lanes[lane], lane))
+            keeps = [(key, value) for key, value in dict(self._kept).items() if self._written.get(key) != value]
+            if keeps:
+                db.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?)", keeps)
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            self._lanes = before
+            self._going.clear()
+            self._intake.reset()
+            raise
+        self._written.update(keeps)
+        self._refused = [0] * limits.LANES
+        for lane, (gone, floor_hlc) in self._going.items():
+            old, old_floor = self._gone.get(lane, ([], 0))
+            self._gone[lane] = (old + gone, max(old_floor, floor_hlc))
+        self._going.clear()
+        self.trouble = ""
+        return out
+
+    def _failed(self, error: sqlite3.Error) -> StoreError:
+        failure = store_error(self.path, error)
+        self.trouble = failure.message
+        return failure
+
+    def _excess(self, room: int, spent: Container[int]) -> tuple[int, int] | None:
+        pages = self._db.execute("PRAGMA page_count").fetchone()[0] - self._free_pages()
+        held = [0 if lane in spent else self._lanes[lane][_BYTES] for lane in range(limits.LANES)]
+        return self._quota.excess(held, pages * PAGE_BYTES, room)
+
+    def _free_pages(self) -> int:
+        return int(self._db.execute("PRAGMA freelist_count").fetchone()[0])
+
+    def _evict(self, room: int) -> None:
+        spent: set[int] = set()  # lanes with nothing left that may go
+        while (excess := self._excess(room, spent)) is not None:
+            lane, n_bytes = excess
+            found = thin.oldest(self._db, lane, n_bytes, self._own)
+            if found:
+                self._take_out(found, _EVICTED)
+            else:
+                spent.add(lane)
+
+    def _replace(self, found: list[thin.Row]) -> None:
+        self._take_out(found, None)
+
+    def _take_out(self, found: list[thin.Row], counter: int | None) -> None:
+        """Delete rows and count them; what no caller asked to expire is told by the next `evict`."""
+        self._kept.update(boot.remember_own(self._kept, self._own, found))
+        thin.delete(self._db, found)
+        for _n, lane, hlc, id, _author, _seq, n_bytes, _data in found:
+            sums = self._lanes[lane]
+            sums[_MESSAGES] -= 1
+            sums[_BYTES] -= n_bytes + ROW_BYTES
+            if counter is not None:
+                sums[counter] += 1
+            if counter != _EXPIRED:
+                gone, floor_hlc = self._going.get(lane, ([], 0))
+                if counter == _EVICTED:
+                    floor_hlc = max(floor_hlc, hlc + 1)
+                    sums[_FLOOR] = max(sums[_FLOOR], floor_hlc)
+                gone.append((hlc, id))
+                self._going[lane] = (gone, floor_hlc)
+
+
+def move_aside(path: str) -> str:
+    """Rename a database with its log to PATH.damaged-N, so that a new one can be made; gives the new name.
+
+    An operator's step: the node itself never does it unless its settings say so. OSError is passed on.
+    """
+    n = 1
+    while os.path.exists(f"{path}.damaged-{n}"):
+        n += 1
+    for tail in ("-wal", "-shm", ""):  # the log first: it must never meet another database
+        if os.path.exists(path + tail):
+            os.rename(path + tail, f"{path}.damaged-{n}{tail}")
+    return f"{path}.damaged-{n}"
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0

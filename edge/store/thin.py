@@ -1,0 +1,54 @@
+"""Taking messages out: what has expired and what the quota has no room for, inside the store's transaction.
+
+A row goes with its words in the search index. It decides nothing about how much goes: edge/store/quota.py does.
+"""
+
+from __future__ import annotations
+
+from edge.core.message import DIRECT
+from edge.store import search
+from edge.store.quota import ROW_BYTES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+
+    # n, lane, hlc, id, author, seq, bytes, data where it is indexed
+    Row = tuple[int, int, int, bytes, int, int, int, bytes | None]
+
+ROWS_MAX = 512  # in one transaction, so that commits never wait long
+_SELECT = "SELECT n, lane, hlc, id, author, seq, length(data), CASE WHEN n <= ? THEN data END FROM message "
+
+
+def expired(db: sqlite3.Connection, now_s: int, limit: int) -> list[Row]:
+    """At most `limit` rows whose time has come by `now_s`."""
+    sql = _SELECT + "INDEXED BY message_expires WHERE expires_s <= ? LIMIT ?"
+    return db.execute(sql, (search.mark(db), now_s, limit)).fetchall()
+
+
+def oldest(db: sqlite3.Connection, lane: int, n_bytes: int, own: int) -> list[Row]:
+    """The oldest rows of a lane, until they make up `n_bytes` or ROWS_MAX rows.
+
+    own: the number of our own key (0: none); our direct messages without a receipt stay.
+    """
+    sql = _SELECT + """INDEXED BY message_place WHERE lane = ?
+                       AND NOT (author = ? AND type = ? AND dest IS NOT NULL AND receipted IS NULL)
+                       ORDER BY hlc, id LIMIT ?"""
+    out: list[Row] = []
+    for row in db.execute(sql, (search.mark(db), lane, own, DIRECT, ROWS_MAX)):
+        if n_bytes <= 0:
+            break
+        out.append(row)
+        n_bytes -= row[6] + ROW_BYTES
+    return out
+
+
+def by_number(db: sqlite3.Connection, n: int) -> list[Row]:
+    """One row."""
+    return db.execute(_SELECT + "WHERE n = ?", (search.mark(db), n)).fetchall()
+
+
+def delete(db: sqlite3.Connection, rows: list[Row]) -> None:
+    """Delete rows that one of the questions above gave."""
+    search.forget(db, [(row[0], row[7]) for row in rows if row[7] is not None])
+    db.executemany("DELETE FROM message WHERE n = ?", [(row[0],) for row in rows])

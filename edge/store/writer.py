@@ -1,0 +1,168 @@
+"""Group commit: one thread that owns all writing, so that the event loop never waits for a disk.
+
+While a commit runs, what is submitted gathers and becomes the next batch; a single message on a quiet node is committed
+at once. Under load commits are at least GATHER_MS apart, since what a commit costs is shared by its messages. The
+thread sleeps on its queue: no wake-ups when nothing is to do. Answers come in the loop's thread, in order.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+
+from edge.errors import StoreError
+from edge.store.quota import BATCH_BYTES_MAX
+from edge.store.store import EXPIRE_ROWS_MAX
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from typing import Any
+
+    from edge.core.message import Message
+    from edge.store.intake import Outcome
+    from edge.store.store import Gone, Store
+
+    OnDone = Callable[[list[Outcome], StoreError | None], None]
+    OnGone = Callable[[int, list[tuple[int, bytes]], int], None]
+
+BATCH_MESSAGES_MAX = 1024
+GATHER_MS = 5  # while commits follow each other; a quiet node never waits
+INDEX_ROWS = 512  # taken into the search index in one go
+INDEX_ROUNDS = 4  # so often after each `expire` even while the node is busy, and on until done when it isn't
+FLUSH_S = 600  # what `keep` was given is written by then, where no commit has taken it along
+
+
+class Writer:
+    """The one thread that writes to a store.
+
+    loop: where all callbacks run. on_gone(lane, [(hlc, id)], floor_hlc): what expired (floor 0) or was evicted, told
+    behind the outcome of the commit that it made room for. Every method but `close` returns at once.
+    """
+
+    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop, on_gone: OnGone | None = None) -> None:
+        self.store = store
+        self._loop = loop
+        self._on_gone = on_gone
+        self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._flushed_s = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+        self._thread.start()
+
+    def submit(self, messages: list[Message], on_done: OnDone) -> None:
+        """Commit messages; on_done(outcomes, None), or on_done([], StoreError) when none of them is in."""
+        self._jobs.put(("commit", messages, on_done))
+
+    def expire(self, now_s: int) -> None:
+        """Delete what has expired by `now_s` (unix seconds) and do what can wait: search index, kept numbers, size."""
+        self._jobs.put(("expire", now_s))
+
+    def call(self, action: Callable[[], Any], on_done: Callable[[Any, Exception | None], None]) -> None:
+        """Run `action` (a backup, a check) in this thread, between commits; on_done(value, None) or (None, error)."""
+        self._jobs.put(("call", action, on_done))
+
+    def close(self) -> None:
+        """Commit what is still waiting, tell its outcome to the loop, and end the thread. Blocks until then."""
+        if self._thread.is_alive():
+            self._jobs.put(("close",))
+            self._thread.join()
+
+    # --- the thread
+
+    def _run(self) -> None:
+        last_s = 0.0
+        job: Any = None
+        while True:
+            job = job or self._jobs.get()
+            if job[0] == "close":
+                return
+            if job[0] == "commit":
+                wait_s = last_s + GATHER_MS / 1000 - time.monotonic()
+                if wait_s > 0:
+                    time.sleep(wait_s)
+                last_s = time.monotonic()
+                job = self._commit(job)
+                continue
+            try:
+                if job[0] == "expire":
+                    self._do_expire(job[1])
+                elif job[0] == "index":
+                    self._do_index(job[1])
+                else:
+                    self._do_call(job[1], job[2])
+            except StoreError:
+                pass  # the store keeps the trouble, its status shows it, and the next write tries again
+            job = None
+
+    def _commit(self, job: Any) -> Any:
+        """Commit this and what else waits, up to the bounds of a batch; gives the first job that did not fit in."""
+        parts = []
+        batch: list[Message] = []
+        n_bytes = 0
+        while job is not None and job[0] == "commit":
+            parts.append((len(job[1]), job[2]))
+            batch += job[1]
+            n_bytes += sum([len(m.data) for m in job[1]])
+            job = None
+            if len(batch) >= BATCH_MESSAGES_MAX or n_bytes >= BATCH_BYTES_MAX:
+                break
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+        outcomes: list[Outcome] = []
+        error = None
+        gone: Gone = {}
+        try:
+            outcomes = self.store.commit(batch)
+            gone = self.store.evict()
+        except StoreError as failure:
+            # a failed eviction is no failed commit: it is tried again behind the next one
+            error = None if outcomes else failure
+        except Exception as failure:
+            error = StoreError(f"unexpected: {failure!r}", where=self.store.path, hint="please report it")
+        self._tell(self._deliver, parts, outcomes, error, gone)
+        return job
+
+    def _deliver(self, parts: list[tuple[int, OnDone]], outcomes: list[Outcome], error: StoreError | None,
+                 gone: Gone) -> None:
+        at = 0
+        for count, on_done in parts:
+            on_done(outcomes[at : at + count], error)
+            at += count
+        if self._on_gone is not None:
+            for lane in sorted(gone):
+                self._on_gone(lane, *gone[lane])
+
+    def _do_expire(self, now_s: int) -> None:
+        found = self.store.expire(now_s)
+        if found:
+            self._tell(self._deliver, [], [], None, {lane: (rows, 0) for lane, rows in found.items()})
+        if sum([len(rows) for rows in found.values()]) >= EXPIRE_ROWS_MAX:
+            self._jobs.put(("expire", now_s))  # behind what came meanwhile
+            return
+        if time.monotonic() - self._flushed_s >= FLUSH_S:
+            self._flushed_s = time.monotonic()
+            self.store.flush()
+        self._jobs.put(("index", INDEX_ROUNDS))
+
+    def _do_index(self, rounds: int) -> None:
+        if self.store.index_some(INDEX_ROWS) == INDEX_ROWS and (rounds > 1 or self._jobs.empty()):
+            self._jobs.put(("index", rounds - 1))
+        elif self._jobs.empty():
+            self.store.shrink()
+
+    def _do_call(self, action: Callable[[], Any], on_done: Callable[[Any, Exception | None], None]) -> None:
+        try:
+            value, error = action(), None
+        except Exception as failure:
+            value, error = None, failure
+        self._tell(on_done, value, error)
+
+    def _tell(self, callback: Callable[..., None], *values: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback, *values)
+        except RuntimeError:
+            pass  # the loop is closed: nobody is left to be told
