@@ -17,6 +17,7 @@ from edge.core.machine import Machine
 from edge.core.rng import Rng
 from edge.errors import BadRequest, CapacityExceeded, StoreError
 from edge.intake import COURIER, Intake
+from edge.store.writer import Writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from edge.core.link import Driver
     from edge.core.message import Message
     from edge.store.store import Store
-    from edge.store.writer import Writer
 
 CLOCK_MS = 60000
 
@@ -43,7 +43,7 @@ class Node(LinkOwner):
     takes one line. notify(topic, value) tells local subscribers.
     """
 
-    def __init__(self, *, seed: bytes, name: str, store: Store, writer: Writer, clock: Callable[[], tuple[int, int]],
+    def __init__(self, *, seed: bytes, name: str, store: Store, clock: Callable[[], tuple[int, int]],
                  log: Callable[[str, str], None], trace: Any) -> None:
         self.machine = Machine(seed, name, Rng(os.urandom(16)))
         self.name = name
@@ -51,7 +51,7 @@ class Node(LinkOwner):
         self.bus: Any = None
         self.troubles: dict[str, tuple[str, str]] = {}
         self._store = store
-        self._writer = writer
+        self._writer = Writer(store, asyncio.get_running_loop(), self._gone)
         self._clock = clock
         self._log = log
         self._trace = trace
@@ -117,6 +117,7 @@ class Node(LinkOwner):
         for future in self._tokens.values():
             if not future.done():
                 future.set_exception(CapacityExceeded("the node is stopping", hint="send it again after the restart"))
+        self._writer.close()
 
     # --- LinkOwner: what drivers call
 
@@ -213,7 +214,7 @@ class Node(LinkOwner):
             self._carry_out[effect[0]](*effect[1:])
         if self._batch:
             batch, self._batch = self._batch, []
-            self._writer.submit(batch, lambda results: self._stored(batch, results))
+            self._writer.submit(batch, lambda results, error: self._stored(batch, results, error))
         self._arm()
 
     def _arm(self) -> None:
@@ -236,9 +237,9 @@ class Node(LinkOwner):
 
     # --- effects
 
-    def _stored(self, batch: list[Message], results: Any) -> None:
-        if isinstance(results, StoreError):
-            self.trouble("store", results.code, str(results))
+    def _stored(self, batch: list[Message], results: list[Any], error: StoreError | None) -> None:
+        if error is not None:
+            self.trouble("store", error.code, str(error))
             results = [(message.id, effects.FULL, None) for message in batch]
         elif "store" in self.troubles:
             self.trouble("store", "", "")
@@ -296,7 +297,7 @@ class Node(LinkOwner):
         self._publish("conflict", {"author": author, "seq": message.seq, "ids": [message.id.hex(), other.hex()]})
 
     def _expire(self, now_s: int) -> None:
-        self._writer.expire(now_s, self._gone)
+        self._writer.expire(now_s)
 
     def _gone(self, lane: int, rows: list[tuple[int, bytes]], floor_hlc: int) -> None:
         self.machine.command(monotonic_ms(), effects.GONE, lane, rows, floor_hlc)
@@ -307,7 +308,7 @@ class Node(LinkOwner):
             self._drivers[link].pause(peer, for_ms)
 
     def _keep(self, key: str, value: int) -> None:
-        self._writer.keep(key, value)
+        self._store.keep(key, value)
 
     def _publish(self, topic: str, value: dict[str, Any]) -> None:
         if self.bus is not None:
