@@ -11,7 +11,8 @@ import asyncio
 import os
 import time
 
-from edge.core import effects, limits
+from edge import report
+from edge.core import effects
 from edge.core.link import LinkInfo, LinkOwner
 from edge.core.machine import Machine
 from edge.core.rng import Rng
@@ -59,14 +60,16 @@ class Node(LinkOwner):
         self._loop = asyncio.get_running_loop()
         self._alarm: asyncio.TimerHandle | None = None
         self._draining: asyncio.Handle | None = None
+        self._alarm_due_ms = 0
         self._clock_due_ms = 0
         self._tokens: dict[int, asyncio.Future[bytes]] = {}
         self._next_token = 0
         self.intake = Intake(self.machine, monotonic_ms, self._drain, self._perform)
         self._in_flight: dict[tuple[str, bytes], int] = {}
         self._started_ms = monotonic_ms()
-        self._carry_out = {
-            effects.STORE: lambda message: self._batch.append(message),
+        self._batch: list[Message] = []
+        self._carry_out: dict[str, Callable[..., None]] = {
+            effects.STORE: self._batch_up,
             effects.DELIVER: self._deliver,
             effects.POSTED: self._posted,
             effects.REFUSED: self._refused,
@@ -79,9 +82,8 @@ class Node(LinkOwner):
             effects.CONFLICT: self._conflict,
             effects.EXPIRE: self._expire,
             effects.PAUSE: self._pause,
-            effects.KEEP: self._keep,
+            effects.KEEP: self._store.keep,
         }
-        self._batch: list[Message] = []
 
     # --- life
 
@@ -97,7 +99,7 @@ class Node(LinkOwner):
 
     async def start_link(self, driver: Driver) -> None:
         """Start one driver; a link that can't start is a trouble, not the end."""
-        info = driver.info
+        info: Any = driver.info
         self._drivers[info.name] = driver
         self.machine.command(monotonic_ms(), effects.LINK_UP, info)
         try:
@@ -153,7 +155,7 @@ class Node(LinkOwner):
         """Author one message; its id once it is committed. Raises BadRequest, CapacityExceeded."""
         self._next_token += 1
         token = self._next_token
-        future = self._loop.create_future()
+        future: asyncio.Future[bytes] = self._loop.create_future()
         self._tokens[token] = future
         try:
             self.machine.command(monotonic_ms(), effects.POST, token, type, lane, ttl_s, dest, body)
@@ -166,29 +168,14 @@ class Node(LinkOwner):
 
     def peers(self) -> list[dict[str, Any]]:
         """Neighbours that have said hello, in order of arrival."""
-        now_ms = monotonic_ms()
-        out = []
-        for n in self.machine.neighbours():
-            if n.hello:
-                out.append({
-                    "node": n.node.hex(), "name": n.name, "link": n.link.name, "member": n.member,
-                    "authenticated": n.key is not None, "for_s": (now_ms - n.since_ms) // 1000,
-                    "heard_s": (now_ms - n.heard_ms) // 1000, "waiting": [n.waiting(i) for i in range(limits.LANES)],
-                })
-        return out
+        return report.peers(self.machine, monotonic_ms())
 
     def status(self) -> dict[str, Any]:
         """Facts for node.status."""
-        now_ms = monotonic_ms()
-        clock = self.machine.clock
         links = {name: driver.status() for name, driver in sorted(self._drivers.items())}
-        return {
-            "node": self.key.hex(), "name": self.name, "up_s": (now_ms - self._started_ms) // 1000,
-            "time_ms": clock.now(now_ms) * 1000 >> 16, "time_quality": clock.quality, "links": links,
-            "messages": [[lane, count] for lane, count, _ in self.machine.digests()], "outbox": len(self.machine.outbox),
-            "store": self._store.stats(), "counters": dict(sorted(self.machine.counters.items())),
-            "trouble": [{"part": part, "reason": r, "text": t} for part, (r, t) in sorted(self.troubles.items())],
-        }
+        facts = report.status(self.machine, monotonic_ms(), self._started_ms)
+        trouble = [{"part": part, "reason": r, "text": t} for part, (r, t) in sorted(self.troubles.items())]
+        return facts | {"links": links, "store": self._store.stats(), "trouble": trouble}
 
     def send_bus(self, link: str, peer: bytes, lane: int, payload: bytes) -> None:
         """Hand a capability frame to a neighbour."""
@@ -218,14 +205,17 @@ class Node(LinkOwner):
         self._arm()
 
     def _arm(self) -> None:
-        due_ms = self.machine.deadline()
+        due_ms = self.machine.deadline() or 0
         if self._alarm is not None:
+            if due_ms == self._alarm_due_ms:
+                return
             self._alarm.cancel()
-        delay_s = 0.0 if due_ms is None else max(0, due_ms - monotonic_ms()) / 1000
-        self._alarm = self._loop.call_later(delay_s, self._tick)
+        self._alarm_due_ms = due_ms
+        self._alarm = self._loop.call_later(max(0, due_ms - monotonic_ms()) / 1000, self._tick)
 
     def _tick(self) -> None:
         now_ms = monotonic_ms()
+        self._alarm = None
         if now_ms >= self._clock_due_ms:
             self._set_clock(now_ms)
         self.machine.tick(now_ms)
@@ -246,6 +236,9 @@ class Node(LinkOwner):
         self.machine.command(monotonic_ms(), effects.STORED, results)
         self.intake.stored(results)
         self._drain()
+
+    def _batch_up(self, message: Message) -> None:
+        self._batch.append(message)
 
     def _deliver(self, message: Message) -> None:
         self._publish("message", {"id": message.id.hex(), "lane": message.lane, "type": message.type})
@@ -306,9 +299,6 @@ class Node(LinkOwner):
     def _pause(self, link: str, peer: bytes, for_ms: int) -> None:
         if link in self._drivers:
             self._drivers[link].pause(peer, for_ms)
-
-    def _keep(self, key: str, value: int) -> None:
-        self._store.keep(key, value)
 
     def _publish(self, topic: str, value: dict[str, Any]) -> None:
         if self.bus is not None:
