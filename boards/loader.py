@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_BOARD_KEYS = {"summary": str, "arch": list, "ram_mb_min": int, "link": list}
-_LINK_KEYS = {"name": str, "driver": str, "config": str}
+_BOARD_KEYS: dict[str, type] = {"summary": str, "arch": list, "ram_mb_min": int, "link": list}
+_LINK_KEYS: dict[str, type] = {"name": str, "driver": str, "config": str}
 _LINK_NEEDS = ("name", "driver", "config")
-_WORDS = {str: "text", int: "a whole number", list: "a list"}
+_WORDS: dict[type, str] = {str: "text", int: "a whole number", list: "a list"}
 
 
 class Link:

@@ -26,7 +26,7 @@ _LINE_CHARS_MAX = 500
 _SYSLOG = {"error": 3, "warning": 4, "info": 6, "debug": 7}
 _SECRET_WORDS = re.compile(
     r"(?i)\b(password|passwd|passphrase|secret|token|api[_-]?key|psk|seed|community[._]key|authorization)"
-    r"(\s*[=:]\s*(?:bearer\s+|basic\s+)?|\s+)(\"[^\"]*\"|'[^']*'|\S+)"
+    r"(\s*[=:]\s*(?:bearer\s+|basic\s+)?)(\"[^\"]*\"|'[^']*'|\S+)"
 )
 _LONG_DIGITS = re.compile(r"(?<![0-9a-zA-Z])([0-9a-fA-F]{8})[0-9a-fA-F]{48,}(?![0-9a-zA-Z])")
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import socket
 
-from edge.core import cbor
-from edge.errors import BUS_ERRORS, BusError, DeadlineExceeded, NotRunning, Unavailable
+from edge.bus import wire
+from edge.core.cbor import CodecError
+from edge.errors import DeadlineExceeded, NotRunning, Unavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,10 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 SOCKET_NAME = "control.sock"
-REPLY_BYTES_MAX = 16 * 1024 * 1024
 GRACE_MS = 2000  # the node reports a missed deadline itself; this long after it we stop waiting for that
 _PATH_BYTES_MAX = 107
-_CALL, _ITEM, _END, _ERROR = 1, 2, 3, 4
 
 
 class Client:
@@ -67,41 +66,44 @@ class Client:
     def _answers(self, capability: str, params: dict[str, Any] | None, to: bytes | None,
                  deadline_ms: int) -> Iterator[tuple[bool, Any]]:
         self._call_id += 1
-        frame: list[Any] = [_CALL, self._call_id, capability, params or {}, deadline_ms]
+        frame = [wire.CALL, self._call_id, capability, params or {}, deadline_ms]
         if to is not None:
             frame.append(to)
-        try:
-            data = bytes(cbor.encode(frame))
-        except (TypeError, ValueError) as error:
-            raise BUS_ERRORS["bad_request"](f"the parameters can't be sent: {error}") from None
         self._socket.settimeout((deadline_ms + GRACE_MS) / 1000)
         try:
-            self._socket.sendall(len(data).to_bytes(4, "big") + data)
+            self._send(frame)
+            taken = 0
             while True:
                 answer = self._frame()
-                if len(answer) < 3 or answer[1] != self._call_id:
+                if answer[0] not in (wire.ITEM, wire.END, wire.ERROR) or answer[1] != self._call_id:
                     continue
-                if answer[0] == _ITEM:
-                    yield False, answer[2]
-                elif answer[0] == _END:
+                if answer[0] == wire.END:
                     yield True, answer[2]
                     return
-                elif answer[0] == _ERROR:
-                    raise BUS_ERRORS.get(answer[2], BusError)(str(answer[3]))
+                if answer[0] == wire.ERROR:
+                    raise wire.to_error(*answer[2:])
+                yield False, answer[2]
+                taken += 1
+                if taken == wire.WINDOW // 2:
+                    self._send([wire.MORE, self._call_id, taken])
+                    taken = 0
         except TimeoutError:
             raise DeadlineExceeded(f"the node gave no answer to {capability} in {deadline_ms} ms") from None
         except OSError as error:
             raise Unavailable(f"the connection to the node broke: {error.strerror or error}") from None
 
+    def _send(self, frame: list[Any]) -> None:
+        data = wire.pack(frame, wire.LOCAL_BYTES_MAX)
+        self._socket.sendall(len(data).to_bytes(4, "big") + data)
+
     def _frame(self) -> list[Any]:
         length = int.from_bytes(self._read(4), "big")
-        if length > REPLY_BYTES_MAX:
-            raise Unavailable(f"the node sent {length} bytes at once", allowed=f"{REPLY_BYTES_MAX}")
+        if length > wire.LOCAL_BYTES_MAX:
+            raise Unavailable(f"the node sent {length} bytes at once", allowed=f"{wire.LOCAL_BYTES_MAX}")
         try:
-            value = cbor.decode(self._read(length))
-        except cbor.CodecError as error:
-            raise Unavailable(f"the node sent something unreadable ({error})") from None
-        return value if isinstance(value, list) else []
+            return wire.unpack(self._read(length), wire.LOCAL_BYTES_MAX)
+        except CodecError as error:
+            raise Unavailable(f"the node sent something unreadable ({error.reason})") from None
 
     def _read(self, n_bytes: int) -> bytes:
         parts = [self._buffer]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import stat
 
 from edge.errors import AlreadyRunning, LinkError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 LINK = "local"
 SOCKET_NAME = "control.sock"
 CLIENTS_MAX = 32
-REQUEST_BYTES_MAX = 1024 * 1024
+REQUEST_BYTES_MAX = 1 << 20  # the bus refuses longer ones by itself
 WAITING_BYTES_MAX = 16 * 1024 * 1024
 _PATH_BYTES_MAX = 107
 
@@ -46,22 +47,15 @@ class ControlServer:
 
     async def start(self) -> None:
         """Listen. Raises LinkError, or AlreadyRunning where the socket's place is taken by something else."""
-        folder = os.open(os.path.dirname(self._path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._remove()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            address = self._path
-            if len(os.fsencode(address)) > _PATH_BYTES_MAX:
-                address = f"/proc/self/fd/{folder}/{SOCKET_NAME}"
-            self._remove()
-            mask = os.umask(0o177)
-            try:
-                self._server = await asyncio.get_running_loop().create_unix_server(lambda: _Client(self), address)
-            finally:
-                os.umask(mask)
+            self._bind(listener)
+            self._server = await asyncio.get_running_loop().create_unix_server(lambda: _Client(self), sock=listener)
         except OSError as error:
+            listener.close()
             raise LinkError(f"the control socket can't be opened: {error.strerror or error}", where=self._path,
                             hint="the directory must be on a disk of this machine that can be written") from None
-        finally:
-            os.close(folder)
 
     async def stop(self) -> None:
         """Hang up on all clients and take the socket away."""
@@ -97,6 +91,19 @@ class ControlServer:
         """A client hung up; the bus cancels what it still does for it."""
         if self.clients.pop(handle, None) is not None:
             self.bus.on_peer(LINK, handle, False, None)
+
+    def _bind(self, listener: socket.socket) -> None:
+        folder = os.open(os.path.dirname(self._path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        mask = os.umask(0o177)  # no moment in which others could connect
+        try:
+            address = self._path
+            if len(os.fsencode(address)) > _PATH_BYTES_MAX:
+                address = f"/proc/self/fd/{folder}/{SOCKET_NAME}"
+            listener.bind(address)
+            listener.setblocking(False)
+        finally:
+            os.umask(mask)
+            os.close(folder)
 
     def _remove(self) -> None:
         try:

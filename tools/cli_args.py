@@ -1,0 +1,187 @@
+"""The command line's grammar: every command, flag and its one-line help.
+
+docs/CLI.md and the shell completions are made from this parser. It decides what is a usage error and nothing else;
+what a command does is in the module that its entry names. Commands whose flags belong to another tool (simulate,
+bench, ...) are asked for them only when they are used, so that a quick command stays quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import re
+
+from edge.errors import WaypostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
+
+EPILOG = """exit codes: 0 done; 1 it failed, or doctor found something broken; 2 wrong usage or setting; 3 no node
+runs in the directory; 4 no answer in time; 130 interrupted. With --json an error is {"error": {"code", "message", ...}}
+on standard output, and the same in words on standard error."""
+
+
+class UsageError(WaypostError):
+    """The command line is wrong."""
+
+    code = "usage"
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises UsageError and knows what was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        hint = f"{self.prog} --help"
+        wrong = re.match(r"argument (.*): invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL)
+        if wrong:
+            from difflib import get_close_matches
+
+            choices = re.findall(r"'([^']*)'", wrong[3])
+            close = get_close_matches(wrong[2], choices, 2, 0.5)
+            if close:
+                hint = "did you mean " + " or ".join(close) + "?"
+            raise UsageError(f'no such {wrong[1].lower()}: "{wrong[2]}"', allowed=", ".join(choices), hint=hint)
+        raise UsageError(message, hint=hint)
+
+
+def whole(low: int, high: int) -> Any:
+    """An argparse type: a whole number low..high."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.lstrip("-").isdigit()) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f'"{text}" is not a whole number {low}..{high}')
+        return int(text)
+
+    return parse
+
+
+def default_directory() -> str:
+    """The node's directory when --dir is not given."""
+    return os.environ.get("WAYPOST_DIR") or os.path.expanduser("~/.waypost")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The parsed command line; `entry` is "module:function" of what it asks for. Raises UsageError."""
+    return build_parser(set(argv)).parse_args(argv)
+
+
+def build_parser(words: set[str] | None = None) -> Parser:
+    """The whole parser. words: what the command line holds; other tools' flags are asked for only where they matter."""
+    parser = Parser(prog="waypost", description="Run a Waypost node and talk to it.", epilog=EPILOG, allow_abbrev=False)
+    parser.add_argument("--dir", default=None, metavar="DIR",
+                        help="the node's directory (default: $WAYPOST_DIR or ~/.waypost)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+                        help="override one setting of waypost.toml; may be given several times")
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True, parser_class=Parser)
+    for name, entry, text, add in _COMMANDS:
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
+        command.set_defaults(entry=entry)
+        if add is None:
+            if words is None or name in words:
+                importlib.import_module(entry.partition(":")[0]).add_arguments(command)
+        else:
+            add(command)
+        for one in (command, *_below(command)):
+            if "--json" not in one._option_string_actions:
+                one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
+    return parser
+
+
+def _below(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    out: list[argparse.ArgumentParser] = []
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            out.extend(action.choices.values())
+    return out
+
+
+def _nothing(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _limit(parser: argparse.ArgumentParser, default: int) -> None:
+    parser.add_argument("--limit", type=whole(1, 1000), default=default, metavar="N",
+                        help=f"at most so many, the newest (default {default})")
+
+
+def _send(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("node", metavar="NODE", help="its key, the beginning of it, or the name of a neighbour")
+    parser.add_argument("text", metavar="TEXT", help="what to say; - reads standard input")
+
+
+def _board(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True, parser_class=Parser)
+    post = verbs.add_parser("post", help="put a notice on the board", allow_abbrev=False)
+    post.add_argument("text", metavar="TEXT", help="what to say; - reads standard input")
+    post.add_argument("--name", default=None, help="the name under the notice (default: none)")
+    show = verbs.add_parser("list", help="read the board, newest first", allow_abbrev=False)
+    _limit(show, 50)
+    show.add_argument("--search", default=None, metavar="WORDS", help="notices that hold these words")
+
+
+def _inbox(parser: argparse.ArgumentParser) -> None:
+    _limit(parser, 50)
+
+
+def _messages(parser: argparse.ArgumentParser) -> None:
+    _limit(parser, 50)
+    parser.add_argument("--lane", type=whole(0, 3), default=None, metavar="LANE",
+                        help="0 alerts, 1 direct, 2 community, 3 bulk")
+    parser.add_argument("--type", type=whole(0, 65535), default=None, metavar="TYPE", help="the message type's number")
+    parser.add_argument("--author", default=None, metavar="NODE", help="by this node only")
+    parser.add_argument("--search", default=None, metavar="WORDS", help="messages that hold these words")
+
+
+def _call(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("capability", metavar="CAPABILITY", help='"name@major" or "name@major.minor"')
+    parser.add_argument("params", metavar="PARAMS", nargs="?", default="{}", help="a JSON object (default {})")
+    parser.add_argument("--to", default=None, metavar="NODE", help="on this neighbour")
+    parser.add_argument("--stream", action="store_true", help="print each item as it comes, one a line")
+    parser.add_argument("--deadline", type=whole(1, 600000), default=10000, metavar="MS", dest="deadline_ms",
+                        help="give up after so many milliseconds (default 10000)")
+
+
+def _keys(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--new-community-key", action="store_true",
+                        help="print a fresh community key instead, for the waypost.toml of every node")
+
+
+def _top(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--once", action="store_true", help="print one view and end")
+    parser.add_argument("--every", type=whole(1, 3600), default=2, metavar="SECONDS", help="how often (default 2)")
+
+
+def _trace(parser: argparse.ArgumentParser) -> None:
+    _limit(parser, 50)
+    parser.add_argument("--follow", action="store_true", help="go on printing what happens")
+
+
+def _completion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish")
+
+
+_COMMANDS = (
+    ("run", "tools.cli_run:run", "run the node of the directory until it is stopped", _nothing),
+    ("status", "tools.cli_node:status", "say how the running node is", _nothing),
+    ("peers", "tools.cli_node:peers", "list the neighbours", _nothing),
+    ("send", "tools.cli_node:send", "send a direct message; it waits in the outbox until it was received", _send),
+    ("board", "tools.cli_node:board", "post a notice or read the board", _board),
+    ("inbox", "tools.cli_node:inbox", "read the direct messages to this node, newest first", _inbox),
+    ("messages", "tools.cli_node:messages", "list whatever the node holds, newest first", _messages),
+    ("call", "tools.cli_node:call", "call any capability, here or on a neighbour", _call),
+    ("export", "tools.courier_cli:export", "write messages to a courier file", None),
+    ("import", "tools.courier_cli:take_in", "take messages in from a courier file", None),
+    ("backup", "tools.backup_cli:run", "copy the database while the node runs", None),
+    ("keys", "tools.cli_local:keys", "show the node's public key and fingerprint", _keys),
+    ("doctor", "tools.doctor:run", "look for what is broken and say how to mend it", _nothing),
+    ("top", "tools.top:run", "watch the node", _top),
+    ("trace", "tools.cli_node:trace", "show what the node did last", _trace),
+    ("simulate", "tools.simulate:run", "run the core many times over in a made-up network", None),
+    ("bench", "tools.bench:run", "measure this machine", None),
+    ("version", "tools.cli_local:version", "say which version this is", _nothing),
+    ("completion", "tools.cli_local:completion", "print a completion script for a shell", _completion),
+)
