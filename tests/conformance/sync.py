@@ -1,4 +1,4 @@
-# heap: 512k
+# heap: 768k
 """Index, range-based reconciliation and PinSketch: the same bounds, frames and differences on both interpreters."""
 
 from edge.compat.hashing import sha256
@@ -39,8 +39,8 @@ def settle(one, two, bytes_max):
 
 # the index: adds in and out of order, splits of chunks, discards
 index = Index()
-keys = [key_of(1 << 30) for _ in range(1300)]
-index.load(sorted(keys[:400]))
+keys = [key_of(1 << 30) for _ in range(700)]
+index.load(sorted(keys[:200]))
 show("load", index)
 print("add", sum([1 for key in keys if index.add(key)]), index.add(keys[0]), keys[7] in index, bytes(16) in index)
 show("added", index)
@@ -48,7 +48,7 @@ for parts in (1, 2, 5, 16):
     print("split", parts, [bound.hex() or "end" for bound in index.split(b"", b"", parts)])
 for lo, hi in ((b"", b"\x65\x00\x00\x00\x20"), (keys[3], keys[9]), (keys[9], keys[3]), (keys[5][:7], b"")):
     print("range", index.count(lo, hi), index.fingerprint(lo, hi)[1].hex(), digest(list(index.keys(lo, hi, 20))))
-print("discard", sum([1 for key in keys[:1000] if index.discard(key)]), index.discard(keys[0]))
+print("discard", sum([1 for key in keys[:500] if index.discard(key)]), index.discard(keys[0]))
 show("discarded", index)
 try:
     index.add(b"short")
