@@ -1,0 +1,84 @@
+"""Who may post from the page, and how often.
+
+Decides whether a POST comes from this page and not from somewhere else on the web (Origin, Sec-Fetch-Site), and
+keeps one token bucket for each client address with a bound on how many are remembered. Never looks at what is
+posted. Reading is free; the server bounds connections.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+POST_BURST = 6  # notices that one client may post at once
+POST_EVERY_MS = 10_000  # and then one in so many milliseconds
+ALL_BURST = 60
+ALL_EVERY_MS = 1_000
+CLIENTS_MAX = 256
+
+
+def same_origin(headers: Mapping[str, str]) -> bool:
+    """Whether a request comes from our own page, or from something that is no browser.
+
+    Browsers send Origin with every POST; Sec-Fetch-Site only to https and localhost. A cross-site form or script can
+    leave out neither. A command-line client sends none of them and carries no one else's rights.
+    """
+    site = headers.get("Sec-Fetch-Site")
+    if site is not None and site != "same-origin":
+        return False
+    origin = headers.get("Origin")
+    if origin is None:
+        return True
+    scheme, _, place = origin.partition("://")
+    return scheme in ("http", "https") and place.lower() == (headers.get("Host") or "").lower()
+
+
+def client_of(address: str) -> str:
+    """The text that stands for one client: the IPv4 address, or the /64 of an IPv6 one (phones change the rest)."""
+    if address.startswith("::ffff:"):
+        return address[7:]
+    if ":" not in address:
+        return address
+    head, gap, tail = address.partition("%")[0].partition("::")
+    groups = head.split(":") if head else []
+    if gap:
+        groups += ["0"] * (8 - len(groups) - len(tail.split(":") if tail else []))
+    return ":".join(groups[:4])
+
+
+class Buckets:
+    """Token buckets by client address, and one over all of them. `clock` gives monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._free_at: dict[str, float] = {}  # when the bucket is full again, monotonic milliseconds
+        self._all_free_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._free_at)
+
+    def take(self, address: str) -> int:
+        """Take one token for this address. 0 when there was one, else the milliseconds until there is."""
+        now_ms = self._clock() * 1000
+        client = client_of(address)
+        wait_ms = max(
+            _wait_ms(self._free_at.get(client, 0.0), now_ms, POST_BURST, POST_EVERY_MS),
+            _wait_ms(self._all_free_at, now_ms, ALL_BURST, ALL_EVERY_MS),
+        )
+        if wait_ms > 0:
+            return max(1, int(wait_ms))
+        free_at = max(self._free_at.pop(client, 0.0), now_ms) + POST_EVERY_MS
+        self._all_free_at = max(self._all_free_at, now_ms) + ALL_EVERY_MS
+        if len(self._free_at) >= CLIENTS_MAX:
+            self._forget(now_ms)
+        self._free_at[client] = free_at
+        return 0
+
+    def _forget(self, now_ms: float) -> None:
+        """Drop the full buckets, and the one that is full soonest when there is none."""
+        soonest = min(self._free_at, key=lambda client: self._free_at[client])
+        self._free_at = {c: at for c, at in self._free_at.items() if at > now_ms and c != soonest}
+
+
+def _wait_ms(free_at: float, now_ms: float, burst: int, every_ms: int) -> float:
+    return free_at - now_ms - (burst - 1) * every_ms

@@ -1,0 +1,186 @@
+"""The page's listening socket: connections in, whole responses out, everything bounded.
+
+microdot reads a request and finds its handler; this module keeps what a stranger on the Wi-Fi could otherwise use up:
+connections at once, bytes and seconds of a request head, seconds of a write to a phone that went away. A port that is
+taken is trouble to be shown, never the end of the node. microdot and the app are loaded when the first visitor comes:
+an idle node does without their memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from microdot.microdot import Microdot, Response
+
+    from edge.ports import BusPort, NodePort
+
+CONNECTIONS_MAX = 96
+REQUEST_BYTES_MAX = 24 * 1024  # head and body
+REQUEST_S = 10.0
+WRITE_S = 20.0
+GONE_MS = 30_000  # unacknowledged for so long: the phone has left
+TCP_USER_TIMEOUT = 18  # Linux, tcp(7)
+
+
+class WebServer:
+    """The page of one node.
+
+    metrics: gives the text for GET /metrics. trouble(part, reason, text): told when the page can't be served, and with
+    empty texts when it can. app: another app than the node's own.
+    """
+
+    def __init__(self, bus: BusPort, node: NodePort, *, metrics: Callable[[], str] | None = None,
+                 trouble: Callable[[str, str, str], None] | None = None, app: Microdot | None = None) -> None:
+        self.port = 0  # the port in use; 0 while there is none
+        self._bus = bus
+        self._node = node
+        self._metrics = metrics
+        self._trouble = trouble or (lambda _part, _reason, _text: None)
+        self._app = app
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(self, host: str | None, port: int) -> int:
+        """Listen. host None or "" is every address; port 0 is any free one. Gives the port, 0 when it can't listen."""
+        try:
+            self._server = await asyncio.start_server(self._serve, host or None, port, limit=REQUEST_BYTES_MAX)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            text = f"there is no page on port {port}: {reason}; free the port or set web.port to another"
+            self._trouble("web", "listen", text)
+            return 0
+        self.port = int(self._server.sockets[0].getsockname()[1])
+        self._trouble("web", "", "")
+        return self.port
+
+    async def stop(self) -> None:
+        """Stop listening and end every connection."""
+        server, self._server, self.port = self._server, None, 0
+        if server is None:
+            return
+        server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None or len(self._tasks) >= CONNECTIONS_MAX:
+            writer.close()
+            return
+        self._tasks.add(task)
+        try:
+            await self._answer(reader, writer)
+        except (OSError, TimeoutError):
+            pass  # the phone went away or was too slow; there is nobody to tell
+        except asyncio.CancelledError:
+            pass  # stop(); the task ends here
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    def _load(self) -> tuple[Any, Any]:
+        from microdot.microdot import Request
+
+        from edge.web.app import make_app
+
+        if self._app is None:
+            self._app = make_app(self._bus, self._node, metrics=self._metrics)
+        return self._app, Request
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = writer.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, GONE_MS)
+        app, request_class = self._load()
+        bounded, request = _Bounded(reader), None
+        async with asyncio.timeout(REQUEST_S):
+            try:
+                request = await request_class.create(app, bounded, writer, writer.get_extra_info("peername"))
+            except (ValueError, EOFError):
+                pass  # a bad request; the app says so
+        if request is None and bounded.bytes_read == 0:
+            return  # opened and closed without a word, as browsers do
+        response = await app.dispatch_request(request)
+        await _write(response, reader, writer)
+        if request is None or (request.content_length and not request.body):
+            await _linger(reader, writer)
+
+
+class _Bounded:
+    """The reader as microdot uses it, with an end: a request that is too long reads as a bad one."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self.bytes_read = 0
+
+    async def readline(self) -> bytes:
+        return self._count(await self._reader.readline())
+
+    async def readexactly(self, n: int) -> bytes:
+        return self._count(await self._reader.readexactly(n))
+
+    def _count(self, data: bytes) -> bytes:
+        self.bytes_read += len(data)
+        if self.bytes_read > REQUEST_BYTES_MAX:
+            raise ValueError("request too long")
+        return data
+
+
+async def _write(response: Response, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One response. A streamed body ends when it is over or when the other side closes."""
+    response.complete()
+    words = response.reason or ("OK" if response.status_code < 300 else "Refused")
+    head = [f"HTTP/1.0 {response.status_code} {words}"]
+    head += [f"{name}: {value}" for name, value in response.headers.items()]
+    data = ("\r\n".join(head) + "\r\n\r\n").encode()
+    body = response.body
+    if isinstance(body, bytes):
+        await _drain(writer, data if response.is_head else data + body)
+        return
+    stream = response.body_iter()
+    try:
+        await _drain(writer, data)
+        if not response.is_head:
+            await _until_gone(_copy(stream, writer), reader)
+    finally:
+        await stream.aclose()
+
+
+async def _copy(stream: Any, writer: asyncio.StreamWriter) -> None:
+    async for part in stream:
+        await _drain(writer, part)
+
+
+async def _until_gone(work: Any, reader: asyncio.StreamReader) -> None:
+    """Run `work` until it is done or the peer has closed its side."""
+    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(reader.read(1))]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _drain(writer: asyncio.StreamWriter, data: bytes) -> None:
+    writer.write(data)
+    async with asyncio.timeout(WRITE_S):
+        await writer.drain()
+
+
+async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Close so that the answer is not lost: with unread bytes the kernel would reset the connection."""
+    if writer.can_write_eof():
+        writer.write_eof()
+    async with asyncio.timeout(1):
+        for _ in range(16):
+            if not await reader.read(16384):
+                return

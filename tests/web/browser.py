@@ -1,0 +1,160 @@
+"""A very small DevTools client: headless Chromium over --remote-debugging-pipe, nothing but the standard library.
+
+Chromium reads commands from its file descriptor 3 and writes answers and events to 4, JSON ended by a zero byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import fcntl
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-extensions",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps",
+    "--disable-dev-shm-usage", "--disable-features=OptimizationHints,MediaRouter,Translate", "--hide-scrollbars",
+    "--metrics-recording-only", "--no-default-browser-check", "--lang=en-US", "--remote-debugging-pipe",
+)  # fmt: skip
+
+
+class Browser:
+    """One browser with one page. `requests` are the URLs asked for, `complaints` console errors and exceptions."""
+
+    def __init__(self, profile: Path) -> None:
+        self._profile = profile
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._next = 0
+        self._session = ""
+        self._loaded = asyncio.Event()
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+
+    async def __aenter__(self) -> Browser:
+        assert CHROMIUM
+        from_us, our_write = os.pipe()
+        our_read, to_us = os.pipe()
+
+        def place_pipes() -> None:  # in the child: exactly 3 and 4, whatever numbers the pipes have
+            reading, writing = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (from_us, to_us))
+            os.dup2(reading, 3)
+            os.dup2(writing, 4)
+
+        self._process = await asyncio.create_subprocess_exec(
+            CHROMIUM, *FLAGS, f"--user-data-dir={self._profile}", "about:blank", close_fds=False,
+            preexec_fn=place_pipes, stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        )
+        os.close(from_us)
+        os.close(to_us)
+        loop = asyncio.get_running_loop()
+        self._reader = asyncio.StreamReader(limit=2**26)
+        self._read_end, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(self._reader), os.fdopen(our_read, "rb"))
+        self._write_end, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(our_write, "wb"))
+        self._task = asyncio.create_task(self._listen())
+        target = await self("Target.createTarget", url="about:blank")
+        attached = await self("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            await self(f"{domain}.enable")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._session = ""
+        try:
+            async with asyncio.timeout(10):
+                await self("Browser.close")
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._read_end.close()
+        self._write_end.close()
+        await asyncio.sleep(0)
+
+    async def __call__(self, method: str, **params: Any) -> dict[str, Any]:
+        self._next += 1
+        number = self._next
+        command: dict[str, Any] = {"id": number, "method": method, "params": params}
+        if self._session:
+            command["sessionId"] = self._session
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        self._write_end.write(json.dumps(command).encode() + b"\0")
+        async with asyncio.timeout(30):
+            return await answer
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                event = json.loads((await self._reader.readuntil(b"\0"))[:-1])
+            except asyncio.IncompleteReadError:
+                return
+            waiting = self._answers.pop(event.get("id", 0), None)
+            if waiting is not None and not waiting.done():
+                if "error" in event:
+                    waiting.set_exception(RuntimeError(str(event["error"])))
+                else:
+                    waiting.set_result(event["result"])
+            self._note(event.get("method", ""), event.get("params", {}))
+
+    def _note(self, method: str, params: dict[str, Any]) -> None:
+        if method == "Page.loadEventFired":
+            self._loaded.set()
+        elif method == "Network.requestWillBeSent":
+            self.requests.append(params["request"]["url"])
+        elif method == "Runtime.exceptionThrown":
+            details = params["exceptionDetails"]
+            self.complaints.append(details.get("exception", {}).get("description") or details["text"])
+        elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning", "assert"):
+            self.complaints.append(str([arg.get("value") for arg in params["args"]]))
+        elif method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
+            self.complaints.append(params["entry"]["text"] + " " + params["entry"].get("url", ""))
+
+    async def size(self, width: int, height: int, *, dark: bool = False, phone: bool = False) -> None:
+        await self("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self("Emulation.setEmulatedMedia", features=[scheme])
+
+    async def open(self, url: str) -> None:
+        self._loaded.clear()
+        await self("Page.navigate", url=url)
+        async with asyncio.timeout(30):
+            await self._loaded.wait()
+
+    async def eval(self, script: str) -> Any:
+        """The value of a JavaScript expression in the page; promises are awaited."""
+        answer = await self("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in answer:
+            raise RuntimeError(f"{script}: {answer['exceptionDetails']}")
+        return answer["result"].get("value")
+
+    async def until(self, script: str, seconds: float = 15) -> Any:
+        """Wait until a JavaScript expression is true; the page asks itself every 20 ms."""
+        ask = f"const value = {script}; value ? ok(value) : setTimeout(ask, 20);"
+        look = f"new Promise(ok => {{ const ask = () => {{ {ask} }}; ask(); }})"
+        async with asyncio.timeout(seconds):
+            return await self.eval(look)
+
+    async def type(self, selector: str, text: str) -> None:
+        await self.eval(f"document.querySelector({json.dumps(selector)}).focus()")
+        await self("Input.insertText", text=text)
+
+    async def shot(self, *, whole: bool = False) -> bytes:
+        """A PNG of what is seen, or of the whole page."""
+        answer = await self("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        return base64.b64decode(answer["data"])
+
+    async def key(self, name: str, *, ctrl: bool = False) -> None:
+        """Press and release one key, "Tab" or "Enter"."""
+        code = {"Tab": 9, "Enter": 13}[name]
+        for kind in ("rawKeyDown", "keyUp"):
+            await self("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code,
+                       modifiers=2 if ctrl else 0)

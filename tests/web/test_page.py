@@ -1,0 +1,245 @@
+"""The page in a real browser, served by the real server: seen at two sizes, used, cut off, and healed.
+
+Screenshots are left in the test's own folder. Chromium is driven over its DevTools pipe by tests/web/browser.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import struct
+import zlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from edge.errors import CapacityExceeded
+from edge.web.server import WebServer
+from tests.web.browser import CHROMIUM, Browser
+from tests.web.fakes import KEY, FakeBus, FakeNode
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium; tools/dev/setup.sh tests installs it"),
+]
+SCHOOL = b"\x07" * 32
+READY = (
+    "document.getElementById('facts').children.length && "
+    "(document.querySelector('.notice') || !document.getElementById('board-said').hidden)"
+)
+EVIL = '<img src=x onerror="document.title=1"><script>document.title=1</script>&amp; "quotes"'
+
+
+class Stage:
+    """A served node and a browser looking at it."""
+
+    def __init__(self, bus: FakeBus, server: WebServer, browser: Browser, folder: Path) -> None:
+        self.bus, self.server, self.browser, self.folder = bus, server, browser, folder
+        self.url = f"http://localhost:{server.port}/"
+
+    async def open(self) -> None:
+        await self.browser.open(self.url)
+        await self.browser.until(READY)
+
+    async def texts(self, selector: str) -> list[str]:
+        found = await self.browser.eval(f"[...document.querySelectorAll('{selector}')].map(e => e.innerText)")
+        return [str(text) for text in found]
+
+    async def shot(self, name: str, **kwargs: bool) -> bytes:
+        png = await self.browser.shot(**kwargs)
+        (self.folder / name).write_bytes(png)
+        return png
+
+
+def stage(folder: Path, play: Callable[[Stage], Awaitable[None]], *, complaints: str = "") -> None:
+    """Run a scene. complaints: a pattern for console errors that belong to it; all others fail the test."""
+
+    async def main() -> None:
+        bus = FakeBus()
+        server = WebServer(bus, FakeNode(bus))
+        await server.start("127.0.0.1", 0)
+        port = server.port
+        try:
+            async with Browser(folder / "profile") as browser:
+                await play(Stage(bus, server, browser, folder))
+                for url in browser.requests:
+                    assert url.startswith(f"http://localhost:{port}/") or url == "about:blank", url
+                left = [text for text in browser.complaints if not (complaints and re.search(complaints, text))]
+                assert not left
+        finally:
+            await server.stop()
+
+    asyncio.run(main())
+
+
+def colours(png: bytes) -> int:
+    """How many different rows of pixels a screenshot has, as a measure of whether anything was drawn."""
+    data, at, packed = png, 8, b""
+    while at < len(data):
+        (size,), kind = struct.unpack(">I", data[at : at + 4]), data[at + 4 : at + 8]
+        packed += data[at + 8 : at + 8 + size] if kind == b"IDAT" else b""
+        at += size + 12
+    width = struct.unpack(">I", data[16:20])[0]
+    rows = zlib.decompress(packed)
+    return len({rows[i : i + width * 3 + 1] for i in range(0, len(rows), width * 3 + 1)})
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_it_is_seen_on_a_phone_and_on_a_screen(tmp_path: Path, dark: bool) -> None:
+    async def play(on: Stage) -> None:
+        for n, name in enumerate(("Marta", "", "A" * 60)):
+            on.bus.add("A word " + "that_never_ends" * 20 + " and others " * 9, name, SCHOOL, n * 4000)
+        on.bus.neighbours = [{"node": SCHOOL.hex(), "name": "School", "link": "lan", "member": True, "for_s": 60}]
+        for width, height in ((360, 740), (1280, 800)):
+            await on.browser.size(width, height, dark=dark, phone=width < 500)
+            await on.open()
+            await on.browser.until("document.querySelectorAll('.notice').length == 3")
+            png = await on.shot(f"{width}x{height}-{'dark' if dark else 'light'}.png")
+            assert struct.unpack(">II", png[16:24]) == (width, height)
+            assert colours(png) > height // 3
+            assert await on.browser.eval("document.documentElement.scrollWidth") <= width, "it scrolls sideways"
+            small = await on.browser.eval(
+                "[...document.querySelectorAll('body *')].filter(e => e.innerText && "
+                "parseFloat(getComputedStyle(e).fontSize) < 13).map(e => e.className || e.tagName)")
+            assert not small
+            low = await on.browser.eval(
+                "[...document.querySelectorAll('button, input, textarea')].filter(e => e.offsetParent && "
+                "e.offsetHeight < 44).map(e => e.id)")
+            assert not low, "too low for a thumb"
+
+    stage(tmp_path, play)
+
+
+def test_a_notice_is_posted_and_seen(tmp_path: Path) -> None:
+    async def play(on: Stage) -> None:
+        await on.browser.size(360, 740, phone=True)
+        await on.open()
+        assert "first notice" in (await on.texts("#board-said"))[0]
+        await on.browser.type("#text", "Bread at the mill from six")
+        await on.browser.type("#from", "Marta")
+        await on.browser.eval("document.getElementById('send').click()")
+        await on.browser.until("document.querySelectorAll('.notice').length == 1")
+        posted = [params for name, params, _ in on.bus.calls if name == "board.post@1"]
+        assert posted == [{"text": "Bread at the mill from six", "name": "Marta"}]
+        assert await on.texts(".notice .text") == ["Bread at the mill from six"]
+        assert await on.texts(".notice b") == ["Marta"]
+        assert await on.texts(".notice .meta") == ["just now · here"]
+        await on.browser.until("document.getElementById('post-said').innerText.includes('on the board')")
+        assert await on.browser.eval("document.getElementById('text').value") == ""
+        await on.browser.open(on.url)
+        assert await on.browser.eval("document.getElementById('from').value") == "Marta", "the name is remembered"
+
+    stage(tmp_path, play)
+
+
+def test_what_others_post_comes_by_itself_and_is_only_text(tmp_path: Path) -> None:
+    async def play(on: Stage) -> None:
+        await on.open()
+        on.bus.add(EVIL, EVIL, SCHOOL)
+        await on.browser.until("document.querySelectorAll('.notice').length == 1", 5)
+        assert await on.texts(".notice .text") == [EVIL]
+        assert await on.texts(".notice b") == [EVIL]
+        assert await on.browser.eval("document.querySelectorAll('.notice img, .notice script').length") == 0
+        assert await on.browser.eval("document.title") == "Mill House · Waypost"
+        assert "New notice from" in await on.browser.eval("document.getElementById('say').textContent")
+        on.bus.neighbours = [{"node": SCHOOL.hex(), "name": "School", "link": "lan", "member": False, "for_s": 0}]
+        on.bus.publish("peer", {})
+        await on.browser.until("document.querySelectorAll('#peers li').length == 1", 5)
+        assert await on.texts("#peers li") == ["School\nLocal network · not of this community"]
+        assert (await on.texts("#state p")) == ["All is well. One neighbour is near."]
+        await on.browser.until("document.querySelector('.notice .meta').innerText.includes('at School')")
+
+    stage(tmp_path, play)
+
+
+def test_a_failed_post_keeps_the_words(tmp_path: Path) -> None:
+    async def play(on: Stage) -> None:
+        await on.open()
+        on.bus.fail["board.post@1"] = CapacityExceeded("the message was not kept: store_full")
+        await on.browser.type("#text", "Careful words")
+        await on.browser.eval("document.getElementById('send').click()")
+        await on.browser.until("document.querySelector('.said.bad')")
+        assert (await on.texts("#post-said"))[0].startswith("The node is full")
+        assert await on.browser.eval("document.getElementById('text').value") == "Careful words"
+        assert not await on.browser.eval("document.getElementById('send').disabled")
+        await on.browser.open(on.url)
+        assert await on.browser.eval("document.getElementById('text').value") == "Careful words", "kept over a reload"
+        await on.browser.type("#text", "x" * 5000)
+        await on.browser.until("document.getElementById('text-note').innerText.includes('too long')")
+        assert await on.browser.eval("document.getElementById('text').getAttribute('aria-invalid')") == "true"
+
+    stage(tmp_path, play, complaints="507")
+
+
+def test_a_node_that_is_gone_is_told_and_comes_back(tmp_path: Path) -> None:
+    async def play(on: Stage) -> None:
+        await on.browser.size(360, 740, phone=True)
+        on.bus.add("Still readable", "Jonas", KEY, 3600)
+        await on.open()
+        await on.browser.until("document.querySelectorAll('.notice').length == 1")
+        port = on.server.port
+        await on.server.stop()
+        await on.browser.type("#text", "Words for later")
+        await on.browser.eval("document.getElementById('send').click()")
+        await on.browser.until("!document.getElementById('gone').hidden")
+        assert "does not answer" in (await on.texts("#gone"))[0]
+        assert (await on.texts("#state p")) == ["No answer."]
+        assert "don't know if it was posted" in (await on.texts("#post-said"))[0]
+        assert await on.browser.eval("document.getElementById('text').value") == "Words for later"
+        assert await on.texts(".notice .text") == ["Still readable"]
+        await on.shot("gone.png", whole=True)
+        await on.server.start("127.0.0.1", port)
+        await on.browser.until("document.getElementById('gone').hidden", 20)
+        assert (await on.texts("#state p"))[0].startswith("All is well.")
+
+    stage(tmp_path, play, complaints="ERR_CONNECTION_REFUSED|ERR_INCOMPLETE|ERR_EMPTY|ERR_CONNECTION_RESET")
+
+
+def test_what_is_missing_is_said_in_words(tmp_path: Path) -> None:
+    async def play(on: Stage) -> None:
+        on.bus.facts.update(time_quality=0, trouble=[{"part": "lan", "reason": "start", "text": "no network"}])
+        await on.open()
+        assert (await on.texts("#state p")) == ["Working, with 2 things to mend. No neighbour is near just now."]
+        missing = await on.texts("#missing li")
+        assert missing[0].startswith("The node is not sure what time it is.")
+        assert missing[1] == "Local network: no network"
+        on.bus.facts["trouble"] = [{"part": "store", "reason": "store", "text": "read-only"}]
+        on.bus.publish("status", {})
+        await on.browser.until("document.getElementById('state').dataset.state == 'ill'", 5)
+
+    stage(tmp_path, play)
+
+
+def test_a_wrong_phone_clock_does_no_harm(tmp_path: Path) -> None:
+    async def play(on: Stage) -> None:
+        on.bus.add("Two hours old", "Jonas", KEY, 7200)
+        script = "const Real = Date; Date.now = () => Real.parse('2001-01-01')"
+        await on.browser("Page.addScriptToEvaluateOnNewDocument", source=script)
+        await on.open()
+        await on.browser.until("document.querySelectorAll('.notice').length == 1")
+        assert await on.texts(".notice time") == ["2 hours ago"]
+
+    stage(tmp_path, play)
+
+
+def test_it_is_used_by_keyboard_alone(tmp_path: Path) -> None:
+    async def play(on: Stage) -> None:
+        await on.open()
+        visited = []
+        for _ in range(5):
+            await on.browser.key("Tab")
+            visited.append(await on.browser.eval("document.activeElement.id || document.activeElement.className"))
+        assert visited == ["skip", "state-line", "text", "from", "send"]
+        await on.browser.eval("document.getElementById('text').focus()")
+        await on.browser("Input.insertText", text="By keyboard")
+        await on.browser.key("Enter", ctrl=True)
+        await on.browser.until("document.querySelectorAll('.notice').length == 1")
+
+    stage(tmp_path, play)
+
+
+def test_the_readme_picture_is_small() -> None:
+    picture = Path(__file__).parents[2] / "docs/images/page.png"
+    assert 10_000 < os.path.getsize(picture) < 150_000

@@ -1,0 +1,135 @@
+"""The listening socket under people who are slow, rude or many."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+from edge.web import server as server_module
+from edge.web.server import WebServer
+from tests.web.fakes import FakeBus, FakeNode, Reply, get, raw
+
+
+def make() -> tuple[WebServer, list[tuple[str, str, str]]]:
+    bus, troubles = FakeBus(), []
+    return WebServer(bus, FakeNode(bus), trouble=lambda *what: troubles.append(what)), troubles
+
+
+def test_a_port_that_is_taken_is_trouble_and_not_the_end() -> None:
+    async def main() -> None:
+        first, _ = make()
+        second, troubles = make()
+        port = await first.start("127.0.0.1", 0)
+        assert port == first.port > 0
+        assert await second.start("127.0.0.1", port) == second.port == 0
+        assert [what[:2] for what in troubles] == [("web", "listen")]
+        assert str(port) in troubles[0][2]
+        assert "web.port" in troubles[0][2]
+        await second.stop()
+        await first.stop()
+        assert await second.start("127.0.0.1", port) == port
+        assert troubles[-1] == ("web", "", "")
+        await second.stop()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("request_bytes", [
+    b"\r\n\r\n",
+    b"GET\r\n\r\n",
+    b"GET / HTTP/1.1\r\nno colon here\r\n\r\n",
+    b"GET / HTTP/1.1\r\nContent-Length: many\r\n\r\n",
+    b"POST /api/board HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+    b"GET /\xff HTTP/1.1\r\n\r\n",
+    b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 1000 + b"\r\n" * 1 + b"X: y\r\n" * 9000 + b"\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500) + b"\n\n",
+])
+def test_what_is_no_request_is_answered_so(request_bytes: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    async def main() -> None:
+        server, _ = make()
+        port = await server.start("127.0.0.1", 0)
+        reply = Reply(await raw(port, request_bytes))
+        assert (reply.status, reply.json["error"]["code"]) == (400, "bad_request")
+        assert (await get(port, "/api/status")).status == 200
+        await server.stop()
+
+    asyncio.run(main())
+    assert capfd.readouterr().err == ""
+
+
+def test_a_slow_request_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "REQUEST_S", 0.05)
+
+    async def main() -> None:
+        server, _ = make()
+        port = await server.start("127.0.0.1", 0)
+        assert await raw(port, b"GET / HTTP/1.1\r\nHost: x") == b""
+        assert await raw(port, b"POST /api/board HTTP/1.1\r\nContent-Length: 100\r\n\r\n{") == b""
+        await server.stop()
+
+    asyncio.run(main())
+
+
+def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "CONNECTIONS_MAX", 3)
+
+    async def main() -> None:
+        server, _ = make()
+        port = await server.start("127.0.0.1", 0)
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        async with asyncio.timeout(5):
+            assert await raw(port, b"") == b""
+            held.pop()[1].close()
+            while True:
+                try:
+                    if (await raw(port, b"GET / HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.0 200"):
+                        break
+                except ConnectionError:
+                    pass
+        for _, writer in held:
+            writer.close()
+        await server.stop()
+
+    asyncio.run(main())
+
+
+def test_stop_ends_open_streams() -> None:
+    async def main() -> None:
+        server, _ = make()
+        port = await server.start("127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /api/events HTTP/1.1\r\n\r\n")
+        await reader.readuntil(b"hello\n")
+        async with asyncio.timeout(5):
+            await server.stop()
+            await reader.read()
+        assert reader.at_eof()
+        writer.close()
+
+    asyncio.run(main())
+
+
+def test_an_idle_node_does_without_the_app() -> None:
+    """microdot and json are loaded by the first visitor: that is half a megabyte of an idle node's twenty."""
+    heavy = "{'microdot', 'json', 'edge.web.app'}"
+    code = f"import sys, edge.web.server; sys.exit(' '.join({heavy} & set(sys.modules)) or 0)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_thread_is_started() -> None:
+    import threading
+
+    async def main() -> None:
+        before = threading.active_count()
+        server, _ = make()
+        port = await server.start("127.0.0.1", 0)
+        for path in ("/", "/app.js", "/api/status", "/api/board", "/nothing"):
+            await get(port, path)
+        assert threading.active_count() == before
+        await server.stop()
+
+    asyncio.run(main())
