@@ -132,9 +132,8 @@ async function refresh(...names) {
 // --- showing
 
 function showGone(gone) {
-  document.body.classList.toggle("is-gone", gone);
   if (gone) {
-    const when = now.heard && new Date(now.heard).toLocaleTimeString(lang, {hour: "2-digit", minute: "2-digit"});
+    const when = now.heard && new Date(now.heard).toLocaleTimeString(lang, {hour: "numeric", minute: "2-digit"});
     show("gone", when ? fill(words.gone, {when}) : words.gone_first);
     $("state").dataset.state = "gone";
     show("state-word", words.gone_word);
