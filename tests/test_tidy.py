@@ -8,6 +8,7 @@ import re
 import statistics
 
 import pytest
+
 from tests.conftest import ROOT
 
 PACKAGES = ("edge", "radios", "boards", "tools")

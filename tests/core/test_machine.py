@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.core.pair import UNIX_MS, Shell, join, part, run, settle
 
 from edge.compat import crypto
 from edge.core import effects, frame, hlc, limits, message
 from edge.core.link import LinkInfo
 from edge.core.machine import Machine
 from edge.core.rng import Rng
+from tests.core.pair import UNIX_MS, Shell, join, part, run, settle
 
 NOW_HLC = (UNIX_MS // 1000) << 16
 
