@@ -40,6 +40,13 @@ def damaged(data: bytes, rng: Rng, n: int) -> Iterator[bytes]:
         yield data + tail
 
 
+def reason_of(decode: Callable[[Any], Any], data: Any) -> str:
+    """The reason under which `decode` refuses `data`."""
+    with pytest.raises(CodecError) as caught:
+        decode(data)
+    return caught.value.reason
+
+
 def survives(decode: Callable[[bytes], Any], good: list[bytes], n: int, seed: int = 1) -> dict[str, int]:
     """Feed mutants of `good` to `decode`: only CodecError may come out. Gives the reasons with their counts."""
     rng = Rng(seed)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.core import cbor, limits
-from tests.core.mutate import quick, survives
+from tests.core.mutate import quick, reason_of, survives
 
 # RFC 8949 appendix A: those that the deterministic subset carries
 EXAMPLES = [
@@ -70,20 +70,18 @@ def depth(value: Any) -> int:
     return 0
 
 
-@pytest.mark.parametrize(("text", "value"), EXAMPLES)
-def test_examples(text: str, value: Any) -> None:
-    data = bytes.fromhex(text)
-    assert cbor.encode(value) == data
-    decoded = cbor.decode(data)
-    assert decoded == value
-    assert type(decoded) is type(value)
+def test_examples() -> None:
+    for text, value in EXAMPLES:
+        data = bytes.fromhex(text)
+        assert cbor.encode(value) == data
+        decoded = cbor.decode(data)
+        assert decoded == value
+        assert type(decoded) is type(value)
 
 
-@pytest.mark.parametrize(("text", "reason"), REFUSED)
-def test_refused(text: str, reason: str) -> None:
-    with pytest.raises(cbor.CodecError) as caught:
-        cbor.decode(bytes.fromhex(text))
-    assert caught.value.reason == reason
+def test_refused() -> None:
+    for text, reason in REFUSED:
+        assert reason_of(cbor.decode, bytes.fromhex(text)) == reason, text
 
 
 @quick
@@ -130,16 +128,13 @@ def test_skip_and_decode_agree_on_mutants() -> None:
     survives(both, [cbor.encode({1: "text", 2: [b"bytes", None, {"a": -5, "bb": 2**40}], 30: {7: {8: []}}})], 3000)
 
 
-@pytest.mark.parametrize("value", [2**64, -(2**64) - 1, {-1: 0}, "\ud800"])
-def test_values_out_of_range(value: Any) -> None:
-    with pytest.raises(ValueError):
-        cbor.encode(value)
-
-
-@pytest.mark.parametrize("value", [1.5, math.nan, {1: 0, "a": 0}, {True: 1}, {b"k": 1}, {None: 1}, object(), {1, 2}])
-def test_values_not_carried(value: Any) -> None:
-    with pytest.raises(TypeError):
-        cbor.encode(value)
+def test_values_not_carried() -> None:
+    for value in (2**64, -(2**64) - 1, {-1: 0}, "\ud800"):
+        with pytest.raises(ValueError):
+            cbor.encode(value)
+    for other in (1.5, math.nan, {1: 0, "a": 0}, {True: 1}, {b"k": 1}, {None: 1}, object(), {1, 2}):
+        with pytest.raises(TypeError):
+            cbor.encode(other)
 
 
 def test_nesting() -> None:
