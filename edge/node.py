@@ -37,11 +37,15 @@ def monotonic_ms() -> int:
     return time.monotonic_ns() // 1000000
 
 
+def _counted(*_facts: Any) -> None:
+    """A drop: the core has counted it and the trace keeps it."""
+
+
 class Node(LinkOwner):
     """One running node: NodePort for the services, LinkOwner for the drivers.
 
-    bus: edge.bus Bus, or None until `attach`. clock() -> (unix_ms, quality) reads the host's clock. log(level, text)
-    takes one line. notify(topic, value) tells local subscribers.
+    bus: edge.bus Bus, set before `boot`. clock() -> (unix_ms, quality) reads the host's clock; log(level, text) takes
+    one line; trace.effect(effect) notes one effect.
     """
 
     def __init__(self, *, seed: bytes, name: str, store: Store, clock: Callable[[], tuple[int, int]],
@@ -64,12 +68,13 @@ class Node(LinkOwner):
         self._clock_due_ms = 0
         self._tokens: dict[int, asyncio.Future[bytes]] = {}
         self._next_token = 0
-        self.intake = Intake(self.machine, monotonic_ms, self._drain, self._perform)
+        self._intake = Intake(self.machine, monotonic_ms, self._drain, self._perform)
+        self.import_frame = self._intake.frame
         self._in_flight: dict[tuple[str, bytes], int] = {}
         self._started_ms = monotonic_ms()
         self._batch: list[Message] = []
         self._carry_out: dict[str, Callable[..., None]] = {
-            effects.STORE: self._batch_up,
+            effects.STORE: self._batch.append,
             effects.DELIVER: self._deliver,
             effects.POSTED: self._posted,
             effects.REFUSED: self._refused,
@@ -78,9 +83,9 @@ class Node(LinkOwner):
             effects.PUSH: self._push,
             effects.BUS: self._to_bus,
             effects.PEER: self._peer,
-            effects.DROP: self._drop,
+            effects.DROP: _counted,
             effects.CONFLICT: self._conflict,
-            effects.EXPIRE: self._expire,
+            effects.EXPIRE: self._writer.expire,
             effects.PAUSE: self._pause,
             effects.KEEP: self._store.keep,
         }
@@ -200,7 +205,8 @@ class Node(LinkOwner):
             self._trace.effect(effect)
             self._carry_out[effect[0]](*effect[1:])
         if self._batch:
-            batch, self._batch = self._batch, []
+            batch = self._batch[:]
+            self._batch.clear()
             self._writer.submit(batch, lambda results, error: self._stored(batch, results, error))
         self._arm()
 
@@ -234,11 +240,8 @@ class Node(LinkOwner):
         elif "store" in self.troubles:
             self.trouble("store", "", "")
         self.machine.command(monotonic_ms(), effects.STORED, results)
-        self.intake.stored(results)
+        self._intake.stored(results)
         self._drain()
-
-    def _batch_up(self, message: Message) -> None:
-        self._batch.append(message)
 
     def _deliver(self, message: Message) -> None:
         self._publish("message", {"id": message.id.hex(), "lane": message.lane, "type": message.type})
@@ -281,16 +284,10 @@ class Node(LinkOwner):
             self.bus.on_peer(link, peer, up, info)
         self._publish("peer", {"node": info["node"].hex(), "name": info["name"], "link": link, "up": up})
 
-    def _drop(self, reason: str, link: str, peer: bytes) -> None:
-        pass  # counted by the core and kept in the trace
-
     def _conflict(self, message: Message, other: bytes) -> None:
         author = message.author.hex()
         self._log("warning", f"node {author[:16]} signed two messages with number {message.seq}: its key is faulty")
         self._publish("conflict", {"author": author, "seq": message.seq, "ids": [message.id.hex(), other.hex()]})
-
-    def _expire(self, now_s: int) -> None:
-        self._writer.expire(now_s)
 
     def _gone(self, lane: int, rows: list[tuple[int, bytes]], floor_hlc: int) -> None:
         self.machine.command(monotonic_ms(), effects.GONE, lane, rows, floor_hlc)
