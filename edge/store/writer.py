@@ -1,8 +1,8 @@
 """Group commit: one thread that owns all writing, so that the event loop never waits for a disk.
 
 While a commit runs, what is submitted gathers and becomes the next batch; a single message on a quiet node is committed
-at once. Under load commits are at least GATHER_MS apart, since what a commit costs is shared by its messages. The
-thread sleeps on its queue: no wake-ups when nothing is to do. Answers come in the loop's thread, in order.
+at once. Under load commits are GATHER_MS or GATHER_MESSAGES apart, since what a commit costs is shared by its messages.
+The thread sleeps on its queue: no wake-ups when nothing is to do. Answers come in the loop's thread, in order.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 
+from edge.core import limits
 from edge.errors import StoreError
 from edge.store.quota import BATCH_BYTES_MAX
 from edge.store.store import EXPIRE_ROWS_MAX
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     OnDone = Callable[[list[Outcome], StoreError | None], None]
     OnGone = Callable[[int, list[tuple[int, bytes]], int], None]
 
-BATCH_MESSAGES_MAX = 1024
-GATHER_MS = 5  # while commits follow each other; a quiet node never waits
+BATCH_MESSAGES_MAX = 512  # in one transaction
+GATHER_MS = 10  # between two commits that follow each other; a quiet node never waits
+GATHER_MESSAGES = limits.PENDING_MAX // 3  # no longer than this: one batch gathers while one is committed
 INDEX_ROWS = 512  # taken into the search index in one go
 INDEX_ROUNDS = 4  # so often after each `expire` even while the node is busy, and on until done when it isn't
 FLUSH_S = 600  # what `keep` was given is written by then, where no commit has taken it along
@@ -47,13 +49,27 @@ class Writer:
         self._loop = loop
         self._on_gone = on_gone
         self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._waiting: list[tuple[list[Message], OnDone]] = []
+        self._waiting_count = 0
+        self._busy = False  # a commit is on its way
+        self._timer: asyncio.Handle | None = None  # of the next hand-over
+        self._committed_s = 0.0
         self._flushed_s = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
 
     def submit(self, messages: list[Message], on_done: OnDone) -> None:
         """Commit messages; on_done(outcomes, None), or on_done([], StoreError) when none of them is in."""
-        self._jobs.put(("commit", messages, on_done))
+        self._waiting.append((messages, on_done))
+        self._waiting_count += len(messages)
+        if self._busy:
+            return
+        if self._timer is None:
+            # at the end of this turn of the loop, with what else it brings
+            self._timer = self._loop.call_soon(self._hand_over)
+        elif self._waiting_count >= GATHER_MESSAGES:
+            self._timer.cancel()
+            self._hand_over_now()
 
     def expire(self, now_s: int) -> None:
         """Delete what has expired by `now_s` (unix seconds) and do what can wait: search index, kept numbers, size."""
@@ -65,53 +81,78 @@ class Writer:
 
     def close(self) -> None:
         """Commit what is still waiting, tell its outcome to the loop, and end the thread. Blocks until then."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._waiting:
+            self._hand_over_now()
         if self._thread.is_alive():
             self._jobs.put(("close",))
             self._thread.join()
 
-    # --- the thread
+    # --- in the loop's thread
+
+    def _hand_over(self) -> None:
+        self._timer = None
+        wait_s = self._committed_s + GATHER_MS / 1000 - time.monotonic()
+        if wait_s > 0 and self._waiting_count < GATHER_MESSAGES:
+            self._timer = self._loop.call_later(wait_s, self._hand_over_now)
+        else:
+            self._hand_over_now()
+
+    def _hand_over_now(self) -> None:
+        self._timer = None
+        parts: list[tuple[int, OnDone]] = []
+        batch: list[Message] = []
+        n_bytes = 0
+        for messages, on_done in self._waiting:
+            if batch and (len(batch) + len(messages) > BATCH_MESSAGES_MAX or n_bytes > BATCH_BYTES_MAX):
+                break
+            parts.append((len(messages), on_done))
+            batch += messages
+            n_bytes += sum([len(m.data) for m in messages])
+        del self._waiting[: len(parts)]
+        self._waiting_count -= len(batch)
+        self._busy = True
+        self._committed_s = time.monotonic()
+        self._jobs.put(("commit", batch, parts))
+
+    def _committed(self, parts: list[tuple[int, OnDone]], outcomes: list[Outcome], error: StoreError | None,
+                   gone: Gone) -> None:
+        self._busy = False
+        at = 0
+        for count, on_done in parts:
+            on_done(outcomes[at : at + count], error)
+            at += count
+        self._tell_gone(gone)
+        if self._waiting and not self._busy and self._timer is None:
+            self._hand_over()
+
+    def _tell_gone(self, gone: Gone) -> None:
+        if self._on_gone is not None:
+            for lane in sorted(gone):
+                self._on_gone(lane, *gone[lane])
+
+    # --- in the thread
 
     def _run(self) -> None:
-        last_s = 0.0
-        job: Any = None
         while True:
-            job = job or self._jobs.get()
-            if job[0] == "close":
-                return
-            if job[0] == "commit":
-                wait_s = last_s + GATHER_MS / 1000 - time.monotonic()
-                if wait_s > 0:
-                    time.sleep(wait_s)
-                last_s = time.monotonic()
-                job = self._commit(job)
-                continue
+            job = self._jobs.get()
             try:
-                if job[0] == "expire":
+                if job[0] == "commit":
+                    self._do_commit(job[1], job[2])
+                elif job[0] == "expire":
                     self._do_expire(job[1])
                 elif job[0] == "index":
                     self._do_index(job[1])
-                else:
+                elif job[0] == "call":
                     self._do_call(job[1], job[2])
+                else:
+                    return
             except StoreError:
                 pass  # the store keeps the trouble, its status shows it, and the next write tries again
-            job = None
 
-    def _commit(self, job: Any) -> Any:
-        """Commit this and what else waits, up to the bounds of a batch; gives the first job that did not fit in."""
-        parts = []
-        batch: list[Message] = []
-        n_bytes = 0
-        while job is not None and job[0] == "commit":
-            parts.append((len(job[1]), job[2]))
-            batch += job[1]
-            n_bytes += sum([len(m.data) for m in job[1]])
-            job = None
-            if len(batch) >= BATCH_MESSAGES_MAX or n_bytes >= BATCH_BYTES_MAX:
-                break
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                break
+    def _do_commit(self, batch: list[Message], parts: list[tuple[int, OnDone]]) -> None:
         outcomes: list[Outcome] = []
         error = None
         gone: Gone = {}
@@ -123,23 +164,12 @@ class Writer:
             error = None if outcomes else failure
         except Exception as failure:
             error = StoreError(f"unexpected: {failure!r}", where=self.store.path, hint="please report it")
-        self._tell(self._deliver, parts, outcomes, error, gone)
-        return job
-
-    def _deliver(self, parts: list[tuple[int, OnDone]], outcomes: list[Outcome], error: StoreError | None,
-                 gone: Gone) -> None:
-        at = 0
-        for count, on_done in parts:
-            on_done(outcomes[at : at + count], error)
-            at += count
-        if self._on_gone is not None:
-            for lane in sorted(gone):
-                self._on_gone(lane, *gone[lane])
+        self._tell(self._committed, parts, outcomes, error, gone)
 
     def _do_expire(self, now_s: int) -> None:
         found = self.store.expire(now_s)
         if found:
-            self._tell(self._deliver, [], [], None, {lane: (rows, 0) for lane, rows in found.items()})
+            self._tell(self._tell_gone, {lane: (rows, 0) for lane, rows in found.items()})
         if sum([len(rows) for rows in found.values()]) >= EXPIRE_ROWS_MAX:
             self._jobs.put(("expire", now_s))  # behind what came meanwhile
             return
