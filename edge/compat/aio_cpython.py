@@ -4,7 +4,7 @@ import asyncio
 import socket
 import time
 
-_DATAGRAM_BYTES_MAX = 65535
+_DATAGRAM_BYTES_MAX = 1500  # a longer one is cut off, as on MicroPython, where each byte is set aside first
 
 
 def ticks_ms():

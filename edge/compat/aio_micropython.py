@@ -9,7 +9,7 @@ import socket
 import struct
 import time
 
-_DATAGRAM_BYTES_MAX = 65535 if hasattr(socket, "sockaddr") else 2048
+_DATAGRAM_BYTES_MAX = 1500  # so much is set aside for each receive
 _ADDRESSES_MAX = 64
 _SOL_SOCKET, _SO_REUSEADDR = 1, 2  # Linux's numbers: the unix port has no names for them
 _IPPROTO_IP, _IP_MULTICAST_IF, _IP_ADD_MEMBERSHIP = 0, 32, 35
