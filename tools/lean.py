@@ -1,0 +1,90 @@
+"""The first lines of the node's own interpreter: what it leaves out of the standard library, and why it may.
+
+Run by tools/cli_run.py as a script with the number of an open file that holds what to run. asyncio drags in much that
+a node never uses: OpenSSL (4 MiB; CPython can be built without it, and this process speaks no TLS), and modules that
+serve only tracebacks, subprocesses and introspection (2 MiB). The latter are loaded when somebody first uses them.
+docs/BENCH.md has the figures. Nothing else may be imported before that is done.
+"""
+
+import sys
+
+
+class Lazy(type(sys)):  # type: ignore[misc]
+    """A module that is imported when an attribute that it was not given beforehand is first asked for."""
+
+    def __getattr__(self, name):  # type: ignore[no-untyped-def]
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.load(), name)
+
+    def load(self):  # type: ignore[no-untyped-def]
+        """Import the real one, which takes this one's place."""
+        own = self.__name__
+        if sys.modules.get(own) is self:
+            del sys.modules[own]
+        real = __import__(own)
+        self.__dict__.update(real.__dict__)
+        return real
+
+
+class Anything:
+    """What stands for a type in an annotation that nobody evaluates."""
+
+    def __getitem__(self, item):  # type: ignore[no-untyped-def]
+        return self
+
+    def __call__(self, *args, **named):  # type: ignore[no-untyped-def]
+        return args[-1] if args else self
+
+    def __or__(self, other):  # type: ignore[no-untyped-def]
+        return self
+
+    __ror__ = __or__
+
+
+def leave_out() -> None:
+    """Arrange sys.modules; before asyncio is imported."""
+    for name in ("ssl", "_ssl", "_hashlib"):
+        sys.modules[name] = None  # type: ignore[assignment]
+    flags = {"iscoroutinefunction": 0x80, "isgeneratorfunction": 0x20, "isasyncgenfunction": 0x200}
+    _lazy("inspect", **{name: _flag_test(flag) for name, flag in flags.items()})
+    _lazy("subprocess", PIPE=-1, STDOUT=-2, DEVNULL=-3)
+    _lazy("linecache")
+    traceback = _lazy("traceback")
+    # _asyncio takes hold of this function when it is loaded
+    traceback.extract_stack = lambda *args, **named: traceback.load().extract_stack(*args, **named)
+    typing = type(sys)("typing")
+    typing.__dict__.update(TYPE_CHECKING=False, Protocol=object, __getattr__=lambda name: Anything())
+    sys.modules["typing"] = typing
+
+
+def _lazy(name: str, **known: object) -> Lazy:
+    module = Lazy(name)
+    module.__dict__.update(known)
+    sys.modules[name] = module
+    return module
+
+
+def _flag_test(flag: int) -> object:
+    def test(thing: object) -> bool:
+        thing = getattr(thing, "__func__", thing)
+        return bool(getattr(getattr(thing, "__code__", None), "co_flags", 0) & flag)
+
+    return test
+
+
+def main() -> int:
+    """Read what to run and run it; gives the exit code."""
+    import marshal
+
+    with open(int(sys.argv[1]), "rb") as file:
+        start = marshal.load(file)
+    sys.path[:] = start["path"]
+    leave_out()
+    from tools.run import main as run
+
+    return run(start)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

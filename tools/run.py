@@ -1,0 +1,214 @@
+"""The running node, put together: lock, identity, store, core, bus, control socket, page, links, in this order.
+
+It is the one place that knows all parts. It decides the order of start and stop and what is said about it: "ready" only
+when everything that will start has started. A part that can't start is trouble to be shown, never the end of the node;
+without its directory, its identity or its store there is no node. It runs in the lean interpreter of tools/lean.py, so
+nothing heavy may be imported here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from importlib import import_module
+
+from edge import keys
+from edge.bus.bus import Bus
+from edge.config import Config
+from edge.console.control import LINK as LOCAL_LINK
+from edge.console.control import ControlServer
+from edge.errors import LinkError, WaypostError
+from edge.node import Node, monotonic_ms
+from edge.ports import ANCHOR, MEMBER, TRUSTED, UNKNOWN
+from edge.store.lock import DirLock
+from edge.store.store import Store
+from edge.trace import Log, Trace
+from tools import clock, metrics
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from edge.core.link import Driver
+
+LOCK_NAME = "waypost.lock"
+DATABASE_NAME = "waypost.db"
+
+
+def main(start: dict[str, Any]) -> int:
+    """Run the node that `start` (tools/cli_run.py) describes until a signal ends it; gives the exit code."""
+    os.umask(0o077)  # what a node writes is its owner's
+    lock = DirLock(os.path.join(start["dir"], LOCK_NAME))
+    try:
+        lock.acquire()
+        try:
+            asyncio.run(Run(start).until_stopped())
+        finally:
+            lock.release()
+    except WaypostError as error:
+        from tools.cli import report
+
+        return report(error, start["json"])
+    return 0
+
+
+class Run:
+    """One run of a node, from its directory to its last line."""
+
+    def __init__(self, start: dict[str, Any]) -> None:
+        self.directory: str = start["dir"]
+        self.start = start
+        self.config = Config(start["settings"])
+        self.trace = Trace()
+        secret = self.config["community.key"]
+        self.log = Log(self.config["log.level"], self.trace, (secret,))
+        self.web: Any = None
+
+    async def until_stopped(self) -> None:
+        """Start everything, say so, wait for SIGTERM or SIGINT, stop everything. Raises WaypostError."""
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+        for problem in self.start["problems"]:
+            self.log("error", f"{problem} (safe defaults are used)")
+        seed, _made = keys.load_or_create(self.directory)
+        quota_bytes = self.config["store.quota_mb"] * 1000000
+        store = Store.open(os.path.join(self.directory, DATABASE_NAME), quota_bytes, clock.read()[0] // 1000)
+        try:
+            self.node = Node(seed=seed, name=self._name(), store=store, clock=clock.read, log=self.log,
+                             trace=self.trace)
+            self.bus = Bus(self._send, self._trust_of, monotonic_ms, self.node.key, log=self.log)
+            self.control = ControlServer(self.directory, self.bus)
+            self.node.bus = self.bus
+            try:
+                await self._start(seed, store)
+                self._ready()
+                await stopped.wait()
+                self.log("info", "stopping")
+                _notify("STOPPING=1")
+            finally:
+                await self._stop()
+        finally:
+            store.close()
+
+    async def _start(self, seed: bytes, store: Store) -> None:
+        if self.start["problems"]:
+            self.node.trouble("config", "config", f"{self.start['problems'][0]}; safe defaults are used")
+        self._provide(store)
+        self.node.boot()
+        try:
+            await self.control.start()
+        except LinkError as error:
+            self.node.trouble("control", error.code, str(error))
+        if self.config["web.enabled"]:
+            await self._start_web()
+        for name, dotted, settings in self.start["links"]:
+            driver = self._driver(name, dotted, settings, seed)
+            if driver is not None:
+                await self.node.start_link(driver)
+
+    async def _stop(self) -> None:
+        if self.web is not None:
+            await self.web.stop()
+        await self.control.stop()
+        await self.bus.close()
+        await self.node.stop()
+
+    def _provide(self, store: Store) -> None:
+        from edge.services import provide_all
+
+        provide_all(self.bus, self.node, store)
+        self.bus.provide("node.trace", "1.0", self._on_trace, trust=ANCHOR,
+                         summary="the recent effects of the core: {after, limit}")
+
+    async def _start_web(self) -> None:
+        try:
+            from edge.web.server import WebServer
+        except ImportError as error:
+            self.node.trouble("web", "missing", f"the page needs the package {error.name}: pip install {error.name}")
+            return
+        self.web = WebServer(self.bus, self.node, metrics=self._metrics, trouble=self.node.trouble)
+        await self.web.start(self.config["web.host"], self.config["web.port"])
+
+    def _driver(self, name: str, dotted: str, settings: dict[str, Any], seed: bytes) -> Driver | None:
+        module, _, class_name = dotted.partition(":")
+        try:
+            kind = getattr(import_module(module), class_name)
+        except (ImportError, AttributeError) as error:
+            self.node.trouble(name, "missing", f"the driver {dotted} can't be loaded: {error}")
+            return None
+        driver: Driver = kind(settings, seed, self.node.key, self.config.community_key(), self.node, name)
+        return driver
+
+    def _send(self, link: str, handle: bytes, lane: int, payload: bytes) -> None:
+        if link == LOCAL_LINK:
+            self.control.send(handle, payload)
+        else:
+            self.node.send_bus(link, handle, lane, payload)
+
+    def _trust_of(self, key: bytes | None, member: bool) -> int:
+        if key is not None:
+            text = key.hex()
+            if text in self.config["trust.anchors"]:
+                return ANCHOR
+            if text in self.config["trust.trusted"]:
+                return TRUSTED
+        return MEMBER if member else UNKNOWN
+
+    async def _on_trace(self, caller: Any, params: dict[str, Any]) -> list[dict[str, Any]]:
+        return self.trace.rows(_whole(params, "after", 0), min(_whole(params, "limit", 50), 512))
+
+    def _metrics(self) -> str:
+        return metrics.text(self.node.status(), self.node.peers())
+
+    def _name(self) -> str:
+        name = self.config["node.name"] or os.uname().nodename
+        return name.encode()[:64].decode("utf-8", "ignore")
+
+    def _ready(self) -> None:
+        port = self.web.port if self.web is not None else 0
+        host = self.config["web.host"]
+        if host in ("", "0.0.0.0", "::"):
+            host = "localhost"
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}" if port else None
+        links = {name: facts.get("port") for name, facts in self.node.status()["links"].items()}
+        if self.start["json"]:
+            import json
+
+            text = json.dumps({
+                "event": "ready", "node": self.node.key.hex(), "web": url, "name": self.node.name, "pid": os.getpid(),
+                "dir": self.directory, "links": links, "problems": self.start["problems"],
+            })
+        else:
+            shown = ", ".join(f"{name} on port {port}" if port else name for name, port in links.items())
+            text = (f"waypost: ready\n  node  {self.node.key.hex()}\n  name  {self.node.name}\n"
+                    f"  page  {url or 'none'}\n  links {shown or 'none'}\n  dir   {self.directory}")
+        try:
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+        except OSError:
+            pass  # whoever started us listens no more
+        _notify("READY=1")
+
+
+def _whole(params: dict[str, Any], name: str, default: int) -> int:
+    value = params.get(name, default)
+    return value if isinstance(value, int) and value >= 0 else default
+
+
+def _notify(state: str) -> None:
+    """Tell systemd (sd_notify(3)), where it has asked for it."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address[:1] not in ("/", "@"):
+        return
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+        try:
+            notify.connect("\0" + address[1:] if address[0] == "@" else address)
+            notify.send(state.encode())
+        except OSError:
+            pass
