@@ -187,7 +187,7 @@ def pack_want_short(lane, shorts):
     for short in shorts:
         if not 0 < short < 2**32:
             raise ValueError("a short id must be 1..2^32-1, not %r" % short)
-    joined = b"".join([short.to_bytes(SHORT_BYTES, "big") for short in shorts])
+    joined = b"".join([short.to_bytes(SHORT_BYTES, "little") for short in shorts])
     return _checked(WANT_SHORT, [lane, joined], unpack_want_short)
 
 
@@ -196,14 +196,14 @@ def unpack_want_short(data):
     lane, shorts = _decode_list(WANT_SHORT, data, 2, "want_short.shape")
     _need_lane(lane)
     _need_items(shorts, SHORT_BYTES, limits.WANT_KEYS_MAX, "want_short.ids")
-    out = [int.from_bytes(shorts[at:at + SHORT_BYTES], "big") for at in range(0, len(shorts), SHORT_BYTES)]
+    out = [int.from_bytes(shorts[at:at + SHORT_BYTES], "little") for at in range(0, len(shorts), SHORT_BYTES)]
     if 0 in out:
         raise CodecError("want_short.ids")
     return lane, out
 
 
 def pack_bus(payload):
-    """payload: the bytes of a bus frame (PROTOCOL 8)."""
+    """payload: the bytes of a bus frame (PROTOCOL 10)."""
     return _sized(bytes((BUS,)) + payload)
 
 

@@ -121,7 +121,7 @@ def test_exact_bytes() -> None:
         "hello": (1, HELLO), "digest": (7, [2**47, 4, DIGESTS]),
         "ranges": (3, [2, [[b"\x10", 0, b""], [b"\x20", 1, [7, b"f" * 8]], [b"", 2, b"k" * 32]]]),
         "sketch": (4, [2, 1000, b"s" * 64]), "want": (5, [2, b"a" * 16 + b"b" * 16]),
-        "want_short": (6, [2, b"\0\0\0\1\xff\xff\xff\xff"]),
+        "want_short": (6, [2, b"\1\0\0\0\xff\xff\xff\xff"]),
     }
     for name, (kind, value) in values.items():
         assert GOOD[name] == bytes([kind]) + cbor2.dumps(value, canonical=True), name
