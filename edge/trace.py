@@ -51,6 +51,11 @@ class Trace:
         self.count += 1
         self._ring.append((self.count, self._clock_ms(), "log", (level, text)))
 
+    def call(self, name: str, via: str, code: str, took_ms: int) -> None:
+        """Note a capability call that is over: its name, the way it came, "ok" or an error's code."""
+        self.count += 1
+        self._ring.append((self.count, self._clock_ms(), "call", (name, via, code, took_ms)))
+
     def rows(self, after: int = 0, limit: int = RING_MAX) -> list[dict[str, Any]]:
         """The newest `limit` entries numbered above `after`, oldest first: {"n", "time_ms", "what", and its facts}."""
         chosen = [entry for entry in self._ring if entry[0] > after][-limit:] if limit > 0 else []
@@ -132,4 +137,5 @@ _NAMES = {
     effects.KEEP: ("key", "value"),
     effects.EXPIRE: ("now_s",),
     "log": ("level", "text"),
+    "call": ("name", "via", "code", "took_ms"),
 }

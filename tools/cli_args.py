@@ -125,6 +125,7 @@ def _board(parser: argparse.ArgumentParser) -> None:
 
 def _inbox(parser: argparse.ArgumentParser) -> None:
     _limit(parser, 50)
+    parser.add_argument("--sent", action="store_true", help="those that this node sent, with what became of them")
 
 
 def _messages(parser: argparse.ArgumentParser) -> None:

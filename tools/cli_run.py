@@ -33,12 +33,14 @@ def run(args: argparse.Namespace) -> NoReturn:
 def plan(directory: str, overrides: list[str], as_json: bool) -> dict[str, Any]:
     """All that the node is told, as plain values. Raises ConfigError for a wrong override only."""
     from edge import config
+    from tools.cli_local import package_version
 
     settings, problems = config.load(directory, overrides)
     links = _links(settings, problems)
     return {
         "dir": directory, "json": as_json, "path": [os.path.abspath(one) for one in sys.path if one],
-        "settings": settings.values, "links": links, "problems": [str(problem) for problem in problems],
+        "version": package_version(), "settings": settings.values, "links": links,
+        "problems": [str(problem) for problem in problems],
     }
 
 

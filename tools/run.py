@@ -80,7 +80,8 @@ class Run:
         try:
             self.node = Node(seed=seed, name=self._name(), store=store, clock=clock.read, log=self.log,
                              trace=self.trace)
-            self.bus = Bus(self._send, self._trust_of, monotonic_ms, self.node.key, log=self.log)
+            self.bus = Bus(self._send, self._trust_of, monotonic_ms, self.node.key, trace=self.trace.call,
+                           log=self.log)
             self.control = ControlServer(self.directory, self.bus)
             self.node.bus = self.bus
             try:
@@ -97,7 +98,7 @@ class Run:
     async def _start(self, seed: bytes, store: Store) -> None:
         if self.start["problems"]:
             self.node.trouble("config", "config", f"{self.start['problems'][0]}; safe defaults are used")
-        self._provide(store)
+        self._provide(seed, store)
         self.node.boot()
         try:
             await self.control.start()
@@ -117,12 +118,10 @@ class Run:
         await self.bus.close()
         await self.node.stop()
 
-    def _provide(self, store: Store) -> None:
+    def _provide(self, seed: bytes, store: Store) -> None:
         from edge.services import provide_all
 
-        provide_all(self.bus, self.node, store)
-        self.bus.provide("node.trace", "1.0", self._on_trace, trust=ANCHOR,
-                         summary="the recent effects of the core: {after, limit}")
+        provide_all(self.bus, self.node, store, seed=seed, version=self.start["version"], recent=self.trace.rows)
 
     async def _start_web(self) -> None:
         try:
@@ -158,9 +157,6 @@ class Run:
                 return TRUSTED
         return MEMBER if member else UNKNOWN
 
-    async def _on_trace(self, caller: Any, params: dict[str, Any]) -> list[dict[str, Any]]:
-        return self.trace.rows(_whole(params, "after", 0), min(_whole(params, "limit", 50), 512))
-
     def _metrics(self) -> str:
         return metrics.text(self.node.status(), self.node.peers())
 
@@ -192,11 +188,6 @@ class Run:
         except OSError:
             pass  # whoever started us listens no more
         _notify("READY=1")
-
-
-def _whole(params: dict[str, Any], name: str, default: int) -> int:
-    value = params.get(name, default)
-    return value if isinstance(value, int) and value >= 0 else default
 
 
 def _notify(state: str) -> None:

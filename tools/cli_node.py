@@ -1,0 +1,227 @@
+"""Commands that ask the running node: status, peers, send, board, inbox, messages, call, trace.
+
+Each is one or two calls over the control socket and a way to print the answer. Lists come as JSON arrays with --json,
+newest first; "id" and keys are lower-case hex.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from edge.errors import BadRequest, NotFound
+from tools import cli_show as show
+from tools.client import Client
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+FOLLOW_S = 0.5
+PREFIX_DIGITS_MIN = 4
+
+
+def status(args: argparse.Namespace) -> int:
+    """waypost status"""
+    with Client(args.dir) as client:
+        facts = client.call("node.status@1")
+        near = client.call("peers.list@1")
+    facts["peers"] = len(near or [])
+    if args.json:
+        show.print_json(facts)
+        return 0
+    print("\n".join(status_lines(facts)))
+    return 0
+
+
+def peers(args: argparse.Namespace) -> int:
+    """waypost peers"""
+    rows = _ask(args, "peers.list@1", {})
+    if args.json:
+        show.print_json(rows)
+    elif not rows:
+        print("nobody is near")
+    else:
+        print(peer_table(rows))
+    return 0
+
+
+def send(args: argparse.Namespace) -> int:
+    """waypost send NODE TEXT"""
+    answer = _ask(args, "direct.send@1", {"to": args.node, "text": _text(args.text)})
+    if args.json:
+        show.print_json(answer)
+    else:
+        print(f"kept as {answer['id']}, on its way to {answer['to'][:16]}")
+    return 0
+
+
+def board(args: argparse.Namespace) -> int:
+    """waypost board post | list"""
+    if args.verb == "list":
+        return _print_rows(args, _ask(args, "board.list@1", _given(args, "limit", "search")), "the board is empty")
+    answer = _ask(args, "board.post@1", _given(args, "name") | {"text": _text(args.text)})
+    if args.json:
+        show.print_json(answer)
+    else:
+        print(f"posted as {answer['id']}")
+    return 0
+
+
+def inbox(args: argparse.Namespace) -> int:
+    """waypost inbox"""
+    params = {"limit": args.limit, "box": "outbox" if args.sent else "inbox"}
+    return _print_rows(args, _ask(args, "direct.list@1", params), "nothing there")
+
+
+def messages(args: argparse.Namespace) -> int:
+    """waypost messages"""
+    params = _given(args, "limit", "lane", "type", "author", "search")
+    return _print_rows(args, _ask(args, "messages.list@1", params), "the node holds nothing of that kind")
+
+
+def call(args: argparse.Namespace) -> int:
+    """waypost call CAPABILITY [PARAMS]"""
+    import json
+
+    try:
+        params = json.loads(args.params)
+    except ValueError as error:
+        raise BadRequest(f"the parameters are not JSON: {error}", where="PARAMS",
+                         hint="for example '{\"limit\": 3}'") from None
+    if not isinstance(params, dict):
+        raise BadRequest("the parameters are not a JSON object", where="PARAMS", hint="for example '{\"limit\": 3}'")
+    with Client(args.dir) as client:
+        to = _key_of(client, args.to) if args.to else None
+        if args.stream:
+            for item in client.stream(args.capability, params, to=to, deadline_ms=args.deadline_ms):
+                show.print_json(item)
+        else:
+            show.print_json(client.call(args.capability, params, to=to, deadline_ms=args.deadline_ms))
+    return 0
+
+
+def trace(args: argparse.Namespace) -> int:
+    """waypost trace"""
+    with Client(args.dir) as client:
+        after = 0
+        rows = client.call("trace.recent@1", {"limit": args.limit}) or []
+        if args.json and not args.follow:
+            show.print_json(rows)
+            return 0
+        while True:
+            for row in rows:
+                if args.json:
+                    show.print_json(row)
+                else:
+                    print(trace_line(row), flush=True)
+            if not args.follow:
+                return 0
+            after = rows[-1]["n"] if rows else after
+            time.sleep(FOLLOW_S)
+            rows = client.call("trace.recent@1", {"limit": 512, "after": after}) or []
+
+
+def status_lines(facts: dict[str, Any]) -> list[str]:
+    """`node.status` for people."""
+    store = facts.get("store") or {}
+    held = ", ".join(f"{count} {show.LANES[lane]}" for lane, count in facts.get("messages", []) if count) or "none"
+    quality = facts.get("time_quality", 0)
+    lines = [
+        f"node      {facts['node']}",
+        f"name      {show.clean(facts.get('name', ''))}",
+        f"version   {facts.get('version') or '?'}, up {show.ago(facts.get('up_s', 0) * 1000)}",
+        f"time      {show.when(facts['time_ms'])} ({show.QUALITIES[quality] if quality < 5 else quality})",
+        f"peers     {facts.get('peers', 0)}",
+        f"messages  {held}; outbox {facts.get('outbox', 0)}",
+        f"store     {show.size(store.get('file_bytes', 0))} of {show.size(store.get('quota_bytes', 0))}",
+    ]
+    for name, link in sorted((facts.get("links") or {}).items()):
+        shown = ", ".join(f"{key} {show.clean(value)}" for key, value in link.items()
+                          if key in ("port", "sessions", "community", "multicast", "mdns"))
+        lines.append(f"link      {name}: {shown}")
+    for one in facts.get("trouble", []):
+        lines.append(f"TROUBLE   {one['part']}: {show.clean(one['text'])}")
+    if not facts.get("trouble"):
+        lines.append("trouble   none")
+    return lines
+
+
+def peer_table(rows: list[dict[str, Any]]) -> str:
+    """`peers.list` for people."""
+    return show.table(("NODE", "NAME", "LINK", "MEMBER", "HEARD", "ADDRESS"), [
+        (row["node"][:16], row.get("name", ""), row["link"], "yes" if row.get("member") else "no",
+         show.ago(row.get("heard_s", 0) * 1000) + " ago", row.get("address", "")) for row in rows
+    ])
+
+
+def trace_line(row: dict[str, Any]) -> str:
+    """One entry of the trace for people."""
+    moment = time.strftime("%H:%M:%S", time.localtime(row["time_ms"] / 1000)) + f".{row['time_ms'] % 1000:03d}"
+    facts = " ".join(f"{key}={_short(value)}" for key, value in row.items() if key not in ("n", "time_ms", "what"))
+    return f"{moment} {row['what']:<9} {facts}"
+
+
+def _short(value: Any) -> str:
+    text = show.clean(value)
+    is_key = len(text) == 64 and all(one in "0123456789abcdef" for one in text)
+    return text[:16] if is_key else text
+
+
+def _ask(args: argparse.Namespace, capability: str, params: dict[str, Any]) -> Any:
+    with Client(args.dir) as client:
+        answer = client.call(capability, params)
+    return [] if answer is None else answer
+
+
+def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
+def _text(text: str) -> str:
+    return sys.stdin.read().rstrip("\n") if text == "-" else text
+
+
+def _print_rows(args: argparse.Namespace, rows: list[dict[str, Any]], nothing: str) -> int:
+    if args.json:
+        show.print_json(rows)
+        return 0
+    for row in rows:
+        print(_head(row))
+        text = row.get("text")
+        if text is not None:
+            print("  " + show.clean(text, multiline=True).replace("\n", "\n  "))
+    if not rows:
+        print(nothing)
+    return 0
+
+
+def _head(row: dict[str, Any]) -> str:
+    parts = [show.when(row["time_ms"]), row["author"][:16]]
+    if row.get("name"):
+        parts.append(f'"{show.clean(row["name"])}"')
+    if row.get("to"):
+        parts.append(f"to {row['to'][:16]}")
+    if row.get("type") not in (1, 2):
+        parts.append(f"type {row.get('type')}, lane {row.get('lane')}")
+    if row.get("state") not in (None, "received"):
+        parts.append(row["state"])
+    if row.get("conflict"):
+        parts.append("(its author's key is faulty)")
+    return "  ".join(parts)
+
+
+def _key_of(client: Client, who: str) -> bytes:
+    """The key of a neighbour by its key, the beginning of it, or its name."""
+    digits = who.lower()
+    if len(digits) == 64 and all(one in "0123456789abcdef" for one in digits):
+        return bytes.fromhex(digits)
+    near = client.call("peers.list@1") or []
+    found = {row["node"] for row in near
+             if row.get("name") == who or (len(who) >= PREFIX_DIGITS_MIN and row["node"].startswith(digits))}
+    if len(found) != 1:
+        many = ", ".join(sorted(key[:16] for key in found))
+        raise NotFound(f'"{who}" can be {len(found)} nodes' if found else f'no neighbour "{who}"', where="--to",
+                       allowed=many, hint="waypost peers lists the neighbours; give more of the key")
+    return bytes.fromhex(found.pop())
