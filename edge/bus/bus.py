@@ -372,7 +372,7 @@ class Bus:
         due_s = asyncio.get_running_loop().time() + deadline_ms / 1000
         caller = peer.caller(self._trust_of)
         try:
-            peer.take(alert, self._now_ms())
+            peer.take(alert, caller.trust, self._now_ms())
             if self._serving[alert] >= (SERVED_ALERTS_ALL_MAX if alert else SERVED_ALL_MAX) and not peer.is_local:
                 raise CapacityExceeded("this node is busy", hint="try again in a moment")
             if peer.is_local:

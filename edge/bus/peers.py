@@ -12,7 +12,7 @@ from collections import deque
 from edge.bus import names, wire
 from edge.core.peers import Bucket
 from edge.errors import CapacityExceeded, RateLimited, Unavailable
-from edge.ports import LOCAL, Caller
+from edge.ports import LOCAL, UNKNOWN, Caller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ LOCAL_LINK = "local"  # the control socket: whoever opens it owns the node
 
 CALLS_BURST = 60  # calls of one neighbour before its bucket is empty
 CALLS_PER_S = 20
+STRANGER_COST = 5  # tokens that one call of a stranger takes
 ALERTS_BURST = 10  # the same for capabilities of the alert class, beside the other
 ALERTS_PER_S = 1
 SERVED_MAX = 8  # calls served for one neighbour at a time
@@ -138,16 +139,17 @@ class Peer:
             return LOCAL
         return Caller(trust_of(self.key, self.member), self.key, self.link)
 
-    def take(self, is_alert: bool, now_ms: int) -> None:
-        """Count one call. Raises RateLimited or CapacityExceeded when its share is used up."""
+    def take(self, is_alert: bool, trust: int, now_ms: int) -> None:
+        """Count one call of a caller of this trust. Raises RateLimited or CapacityExceeded when that is too much."""
         if self.is_local:
             if len(self.served) >= SERVED_LOCAL_MAX:
                 raise CapacityExceeded("too many calls at once", allowed=str(SERVED_LOCAL_MAX))
             return
         bucket = self._alerts if is_alert else self._calls
-        if not bucket.take(now_ms):
-            raise RateLimited("too many calls", allowed=f"{bucket.per_s} a second",
-                              hint=f"try again in {bucket.wait_ms()} ms")
+        cost = STRANGER_COST if trust <= UNKNOWN and not is_alert else 1
+        if not bucket.take(now_ms, cost):
+            raise RateLimited("too many calls", allowed=f"{bucket.per_s // cost} a second",
+                              hint=f"try again in {bucket.wait_ms(cost)} ms")
         busy = sum(served.is_alert == is_alert for served in self.served.values())
         allowed = SERVED_ALERTS_MAX if is_alert else SERVED_MAX
         if busy >= allowed:
