@@ -16,7 +16,6 @@ GROUP_IPV6 = "ff02::5750"
 NODES_MAX = 128  # nodes heard of
 ADDRESSES_MAX = 4  # ways to reach one of them
 INTERFACES_MAX = 32
-ASKS_MAX = 5  # our latest questions that an answer may echo
 DATAGRAMS_A_WAKE_UP = 64
 VERIFY_BURST, VERIFY_PER_S = 256, 50  # announces whose signature is looked at
 REPLY_BURST, REPLY_PER_S = 64, 16

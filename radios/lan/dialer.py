@@ -57,7 +57,7 @@ class Dialer:
     def add_static(self, host: str, port: int) -> None:
         """Connect to a peer from the settings, for as long as we run."""
         self._targets.append(Target(b"", (host, port), self._now_ms()))
-        self._plan()
+        self.plan()
 
     def found(self, key: bytes) -> None:
         """A node is listed, or was started anew."""
@@ -67,7 +67,7 @@ class Dialer:
             self._targets.append(target)
         target.attempts = 0
         target.next_ms = self._now_ms() + self._grace_ms(target)
-        self._plan()
+        self.plan()
 
     def gone(self, key: bytes) -> None:
         """A node is not listed any more."""
@@ -82,7 +82,7 @@ class Dialer:
                 if lasted_ms >= self._pace.steady_ms:
                     target.attempts = 0
                 self._again_later(target)
-        self._plan()
+        self.plan()
 
     def hurry(self) -> None:
         """An interface has come: what failed may work now."""
@@ -90,7 +90,30 @@ class Dialer:
         for target in self._targets:
             target.attempts = 0
             target.next_ms = min(target.next_ms, now_ms + self._grace_ms(target))
-        self._plan()
+        self.plan()
+
+    def plan(self) -> None:
+        """Start what is due and set the timer for what is due next; to be called when a session is there as well."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._stopped:
+            return
+        now_ms = self._now_ms()
+        running = sum(1 for target in self._targets if target.task is not None)
+        due_ms: int | None = None
+        for target in self._targets:
+            if target.task is not None or target.session is not None:
+                continue
+            if target.key and self._connected(target.key):
+                continue
+            if target.next_ms > now_ms:
+                due_ms = target.next_ms if due_ms is None else min(due_ms, target.next_ms)
+            elif running < bounds.DIALS_MAX:
+                running += 1
+                target.task = asyncio.get_running_loop().create_task(self._dial(target))
+        if due_ms is not None:
+            self._timer = asyncio.get_running_loop().call_later((due_ms - now_ms) / 1000, self.plan)
 
     async def stop(self) -> None:
         """Give up what is under way."""
@@ -107,7 +130,7 @@ class Dialer:
         out: dict[str, str | int] = {}
         for target in self._targets:
             if target.static is not None:
-                up = target.key != b"" and self._connected(target.key)
+                up = target.session.up if target.session is not None else target.key and self._connected(target.key)
                 out["peer." + addresses.text(target.static)] = "connected" if up else target.last or "trying"
         return out
 
@@ -133,29 +156,6 @@ class Dialer:
         wait_ms = wait_ms // 2 + wait_ms * os.urandom(1)[0] // 512  # 50 to 100 per cent
         target.next_ms = self._now_ms() + max(wait_ms, self._grace_ms(target) if rounds == 0 else 0)
 
-    def _plan(self) -> None:
-        """Start what is due, and set the timer for what is due next."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._stopped:
-            return
-        now_ms = self._now_ms()
-        running = sum(1 for target in self._targets if target.task is not None)
-        due_ms: int | None = None
-        for target in self._targets:
-            if target.task is not None or target.session is not None:
-                continue
-            if target.key and self._connected(target.key):
-                continue
-            if target.next_ms > now_ms:
-                due_ms = target.next_ms if due_ms is None else min(due_ms, target.next_ms)
-            elif running < bounds.DIALS_MAX:
-                running += 1
-                target.task = asyncio.get_running_loop().create_task(self._dial(target))
-        if due_ms is not None:
-            self._timer = asyncio.get_running_loop().call_later((due_ms - now_ms) / 1000, self._plan)
-
     async def _dial(self, target: Target) -> None:
         try:
             address = await self._address(target)
@@ -170,7 +170,7 @@ class Dialer:
             target.attempts += 1
             if target.session is None:
                 self._again_later(target)
-            asyncio.get_running_loop().call_soon(self._plan)
+            asyncio.get_running_loop().call_soon(self.plan)
 
     async def _address(self, target: Target) -> Address:
         if target.static is None:
@@ -212,4 +212,4 @@ class Dialer:
         else:
             self._again_later(target)
         if not self._stopped:
-            self._plan()
+            self.plan()

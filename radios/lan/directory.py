@@ -1,8 +1,11 @@
 """The nodes heard of: which announce is believed, which is answered, which is dropped and why.
 
 Pure: datagrams, addresses and milliseconds in, answers and events out. A node is listed only after it has signed an
-answer to one of our questions, so recordings of any age are useless; while it is listed, its counter must grow. One
-that is silent for `expire_ms` is forgotten. What is dropped is counted by reason. docs/PROTOCOL.md section 8.
+answer to a question that we asked lately, so recordings are useless; while it is listed, its counter must grow, and
+for a new start of it the question must be younger than the one that listed the last. One that is silent for
+`expire_ms` is forgotten. What is dropped is counted by reason. docs/PROTOCOL.md section 8.
+
+    a question (ours to choose): our clock in ms 4 | HMAC-SHA256(secret of this start, clock)[:4], so none is remembered
 
     unknown start of a node  ->  answer with a question (echo theirs, ask ours), not listed yet
     it echoes our question   ->  listed; answered when it asked us alone
@@ -14,7 +17,7 @@ from __future__ import annotations
 
 import os
 
-from edge.compat import crypto
+from edge.compat import crypto, hashing
 from edge.core.cbor import CodecError
 from edge.core.community import ANNOUNCE, Mac
 from edge.core.peers import Bucket
@@ -33,12 +36,12 @@ FOUND, SAME_KEY, LOST = "found", "same_key", "lost"
 class Node:
     """A listed node: its key, which start of it, and where it takes sessions (newest announce first heard first)."""
 
-    __slots__ = ("key", "boot", "counter", "signature", "listed_ms", "heard_ms", "addresses")
+    __slots__ = ("key", "boot", "counter", "signature", "asked_ms", "heard_ms", "addresses")
 
-    def __init__(self, announce: codec.Announce, now_ms: int) -> None:
+    def __init__(self, announce: codec.Announce, asked_ms: int, now_ms: int) -> None:
         self.key = announce.key
         self.boot = announce.boot
-        self.listed_ms = now_ms
+        self.asked_ms = asked_ms  # when the question was asked whose answer listed it
         self.counter = 0
         self.signature = b""
         self.heard_ms = now_ms
@@ -74,14 +77,14 @@ class Directory:
         self._event = event
         self._pace = pace
         self._counter = 0
-        self._asks: list[tuple[bytes, int]] = []  # (question, when), newest last
+        self._secret = hashing.Hmac(os.urandom(32))
+        self._void_ms = -1  # questions asked until then don't count any more
         self._verify = Bucket(now_ms, bounds.VERIFY_BURST, bounds.VERIFY_PER_S)
         self._reply = Bucket(now_ms, bounds.REPLY_BURST, bounds.REPLY_PER_S)
 
     def announce(self, now_ms: int) -> bytes:
-        """An announce for everybody, with a new question in it."""
-        self._asks = [*self._fresh_asks(now_ms), (os.urandom(8), now_ms)][-bounds.ASKS_MAX:]
-        return self._pack(self._asks[-1][0], codec.NO_ASK, 0)
+        """An announce for everybody, with a question in it."""
+        return self._pack(self._question(now_ms), codec.NO_ASK, 0)
 
     def goodbye(self) -> bytes:
         """The announce that takes us off everybody's list."""
@@ -118,33 +121,24 @@ class Directory:
             if not same:
                 raise CodecError("announce.unproven")
             self._remove(announce.key)
+            self._void_ms = now_ms
             return None
-        fresh = any(announce.echo == ask for ask, _ in self._fresh_asks(now_ms))
-        listed = False
-        if announce.key == self._public:
-            if fresh:
-                self._event(SAME_KEY, announce.key, where)
-                listed = True  # it has told what we wanted to know
+        asked_ms = self._asked_ms(announce.echo, now_ms)
+        listed = True
+        if announce.key == self._public and asked_ms is not None:
+            self._event(SAME_KEY, announce.key, where)
         elif node is not None and same:
             node.heard(announce, where, now_ms)
-            listed = True
-        elif fresh:
-            self._list(announce, where, now_ms)
-            listed = True
-        elif announce.echo != codec.NO_ASK:
-            raise CodecError("announce.replay")  # an answer to a question that we never asked, or long ago
+        elif asked_ms is not None and (node is None or asked_ms > node.asked_ms):
+            self._list(announce, where, asked_ms, now_ms)
+        else:
+            listed = False
+            self._count("announce.unproven" if announce.echo == codec.NO_ASK else "announce.replay")
         if listed and not (announce.flags & codec.FLAG_DIRECT and announce.ask != codec.NO_ASK):
             return None
-        if not listed:
-            self._count("announce.unproven")  # a node that is new here, or a recording: its answer will tell
         if not self._reply.take(now_ms):
             raise CodecError("announce.unanswered")
-        ask = codec.NO_ASK
-        if not listed:
-            if not self._fresh_asks(now_ms):
-                self._asks = [(os.urandom(8), now_ms)]
-            ask = self._asks[-1][0]
-        return self._pack(ask, announce.ask, codec.FLAG_DIRECT)
+        return self._pack(codec.NO_ASK if listed else self._question(now_ms), announce.ask, codec.FLAG_DIRECT)
 
     def _again(self, node: Node, announce: codec.Announce, where: Address) -> None:
         if announce.counter < node.counter:
@@ -154,12 +148,12 @@ class Directory:
         if where not in node.addresses and len(node.addresses) < bounds.ADDRESSES_MAX:
             node.addresses.append(where)
 
-    def _list(self, announce: codec.Announce, where: Address, now_ms: int) -> None:
+    def _list(self, announce: codec.Announce, where: Address, asked_ms: int, now_ms: int) -> None:
         if announce.key not in self.nodes and len(self.nodes) >= bounds.NODES_MAX:
             self.expire(now_ms)
             if len(self.nodes) >= bounds.NODES_MAX:
                 raise CodecError("announce.table_full")
-        node = self.nodes[announce.key] = Node(announce, now_ms)
+        node = self.nodes[announce.key] = Node(announce, asked_ms, now_ms)
         node.heard(announce, where, now_ms)
         self._event(FOUND, announce.key, where)
 
@@ -167,8 +161,16 @@ class Directory:
         del self.nodes[key]
         self._event(LOST, key, None)
 
-    def _fresh_asks(self, now_ms: int) -> list[tuple[bytes, int]]:
-        return [item for item in self._asks if now_ms - item[1] < self._pace.expire_ms]
+    def _question(self, now_ms: int) -> bytes:
+        clock = (now_ms & 0xFFFFFFFF).to_bytes(4, "big")
+        return clock + bytes(self._secret.digest(clock)[:4])
+
+    def _asked_ms(self, echo: bytes, now_ms: int) -> int | None:
+        """When we asked that; None when we never did, or too long ago."""
+        asked_ms = now_ms - ((now_ms - int.from_bytes(echo[:4], "big")) & 0xFFFFFFFF)
+        if now_ms - asked_ms >= self._pace.expire_ms or asked_ms <= self._void_ms:
+            return None
+        return asked_ms if hashing.same(self._secret.digest(echo[:4])[:4], echo[4:]) else None
 
     def _pack(self, ask: bytes, echo: bytes, flags: int) -> bytes:
         self._counter += 1

@@ -211,6 +211,8 @@ class LanDriver(Driver, SessionOwner):
         current = self._sessions.get(session.key)
         if current is None and not self._room_for(session):
             return "busy"
+        if current is not None and session.initiator and current.boot == session.boot:
+            return "duplicate"  # a peer from the settings that we had met already
         if self._public < session.key:
             if current is not None and self._is_twin(current, session):
                 return "duplicate"
@@ -233,6 +235,7 @@ class LanDriver(Driver, SessionOwner):
         self._sessions[key] = session
         self._count("session.up")
         self._owner.peer_up(self._name, key, key, self._member)
+        self._dialer.plan()
 
     def received(self, session: Session, frame: bytes) -> None:
         """A link frame for the core."""
