@@ -10,13 +10,11 @@ writes no more than its key and one number to the disk. docs/LEAF.md; the datagr
 import json
 import os
 import sys
-import time
 
 from edge.compat import aio, crypto
 from edge.core import community, effects, frame, hlc, limits
 from edge.core import message as messages
 from edge.core.link import LinkInfo
-from edge.core.machine import Machine
 from edge.core.rng import Rng
 
 LINK = "udp"
@@ -26,10 +24,11 @@ PUSH_GAP_MS = 5  # what we send in one go is followed by so much silence
 PEERS_MAX = 4
 SILENT_MS = 90000
 SEQ_BLOCK = 64  # sequence numbers set aside at once, so that the flash is seldom written
-YEAR_2024_S = 1704067200
+YEAR_2024_MS = 1704067200000
 # the bounds of limits.py that cost memory, as a leaf has them
 BOUNDS = (("RECENT_IDS_MAX", 256), ("PENDING_MAX", 32), ("QUEUE_KEYS_MAX", 64), ("AUTHORS_MAX", 256),
-          ("REASSEMBLIES_MAX", 2), ("REASSEMBLY_BYTES_MAX", 65536), ("OUTBOX_MAX", 32))
+          ("REASSEMBLIES_MAX", 2), ("REASSEMBLY_BYTES_MAX", 65536), ("OUTBOX_MAX", 32), ("WANT_KEYS_MAX", 256),
+          ("CHUNK_KEYS_MAX", 64))
 
 
 class LeafStore:
@@ -129,8 +128,10 @@ class Leaf:
     """
 
     def __init__(self, seed, name, gateway, community_key=None, tell=None, store=None, next_seq=1, reserve=None):
+        from edge.core.machine import Machine  # not before main has set BOUNDS: some are read on import
+
         self.machine = Machine(seed, name, Rng(os.urandom(16)))
-        self.store = store or LeafStore()
+        self.store = LeafStore() if store is None else store
         self._gateway = gateway
         self._tell = tell
         self._mac = community.Mac(community_key, community.DATAGRAM)
@@ -142,8 +143,8 @@ class Leaf:
         self._pushed = []  # (due_ms, address): pushes whose end the machine is still to hear of
         self._wake = aio.Event()
         now_ms = aio.ticks_ms()
-        if time.time() > YEAR_2024_S:
-            self.machine.command(now_ms, effects.CLOCK, time.time_ns() // 1000000, hlc.QUALITY_RTC)
+        if aio.unix_ms() > YEAR_2024_MS:  # else there is no clock here
+            self.machine.command(now_ms, effects.CLOCK, aio.unix_ms(), hlc.QUALITY_RTC)
         self.machine.command(now_ms, effects.BOOT, next_seq, {}, [], 0, [])
         self.machine.command(now_ms, effects.LINK_UP, LinkInfo(LINK, mtu_bytes=MTU_BYTES, ordered=False, burst=4))
 

@@ -27,6 +27,7 @@ run = _backend.run  # (coroutine) -> its result; RuntimeError when it can never 
 sleep_ms = _backend.sleep_ms  # async (ms)
 ticks_ms = _backend.ticks_ms  # () -> monotonic milliseconds; never wraps if called once in six days
 wait_for_ms = _backend.wait_for_ms  # async (coroutine, ms) -> its result, or raises TimeoutError
+unix_ms = _backend.unix_ms  # () -> the host clock in Unix milliseconds; a chip without one starts in 1970 or 2000
 Udp = _backend.Udp  # (host, port, group=None): async recv() -> (data, address); send(data, address) -> bool; close()
 
 

@@ -11,6 +11,10 @@ def ticks_ms():
     return time.monotonic_ns() // 1000000
 
 
+def unix_ms():
+    return time.time_ns() // 1000000
+
+
 async def sleep_ms(ms):
     await asyncio.sleep(ms / 1000)
 

@@ -1,7 +1,8 @@
 """What edge.compat.aio needs from MicroPython's asyncio, sockets and clock. See there for what each name promises.
 
 The unix port hands addresses over as raw sockaddr bytes and knows no option by name; the ports for microcontrollers
-hand over (host, port) tuples. Both are met here. A chip's clock wraps after 12 days, so differences are added up.
+hand over (host, port) tuples, and some count time from 2000. Both are met here. A chip's clock wraps after 12 days,
+so differences are added up.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ _ADDRESSES_MAX = 64
 _SOL_SOCKET, _SO_REUSEADDR = 1, 2  # Linux's numbers: the unix port has no names for them
 _IPPROTO_IP, _IP_MULTICAST_IF, _IP_ADD_MEMBERSHIP = 0, 32, 35
 
+_EPOCH_S = 946684800 if time.gmtime(0)[0] == 2000 else 0  # some ports count from 2000
+
 _last = time.ticks_ms()
 _total = 0
 
@@ -24,6 +27,10 @@ def ticks_ms():
     _total += time.ticks_diff(now, _last)
     _last = now
     return _total
+
+
+def unix_ms():
+    return int((time.time() + _EPOCH_S) * 1000)
 
 
 async def sleep_ms(ms):
