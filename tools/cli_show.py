@@ -55,7 +55,7 @@ def when(time_ms: int) -> str:
 
 def size(n_bytes: int) -> str:
     """A number of bytes in words."""
-    for unit_bytes, unit in ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB")):
+    for unit_bytes, unit in ((10**9, "GB"), (10**6, "MB"), (1000, "kB")):
         if n_bytes >= unit_bytes:
             return f"{n_bytes / unit_bytes:.1f} {unit}"
     return f"{n_bytes} bytes"

@@ -1,0 +1,230 @@
+"""`waypost doctor`: looks at everything a node needs, names each broken thing and says how to mend it.
+
+It works whether or not the node runs and changes nothing but a file that it makes and removes to see whether the disk
+can be written. A missing optional package is a note. Checks of the machine are in tools/doctor_host.py; this module
+has those of the node's directory, the running node, and the report.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+
+from edge import config as settings
+from edge import keys
+from edge.errors import ConfigError, KeyFileError, StoreError, WaypostError
+from tools import cli_show as show
+from tools import clock, doctor_host
+from tools.doctor_host import BROKEN, NOTE, OK, Finding
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from edge.config import Config
+
+FREE_BYTES_MIN = 20 << 20
+FREE_BYTES_NOTE = 200 << 20
+CLOCK_BACK_S = 60
+
+
+def run(args: argparse.Namespace) -> int:
+    """waypost doctor"""
+    found = examine(args.dir, args.overrides)
+    if args.json:
+        show.print_json([one.to_dict() for one in found])
+    else:
+        for one in found:
+            state = one.state.upper() if one.state == BROKEN else one.state
+            print(f"{state:<6}  {one.check:<10}  {show.clean(one.text)}")
+            if one.fix:
+                print(f"{'':20}-> {show.clean(one.fix)}")
+    broken = [one.check for one in found if one.state == BROKEN]
+    if broken and not args.json:
+        print(f"\nbroken: {', '.join(dict.fromkeys(broken))}")
+    return 1 if broken else 0
+
+
+def examine(directory: str, overrides: list[str]) -> list[Finding]:
+    """All findings, in the order in which a person should mend them."""
+    config, about_config = _config(directory, overrides)
+    running, about_node = _node(directory)
+    found = [*doctor_host.python(), *doctor_host.packages(), *_directory(directory), *about_config]
+    found += [*_identity(directory), *_database(directory, config), *_clock(directory), *about_node]
+    found += doctor_host.network(config)
+    return found if running else found + doctor_host.ports(config)
+
+
+def _directory(directory: str) -> list[Finding]:
+    check = "directory"
+    if not os.path.isdir(directory):
+        if os.path.lexists(directory):
+            return [Finding(check, BROKEN, f"{directory} is not a directory", "choose another with --dir")]
+        above = os.path.dirname(directory)
+        while not os.path.isdir(above):
+            above = os.path.dirname(above)
+        if not os.access(above, os.W_OK | os.X_OK):
+            return [Finding(check, BROKEN, f"{directory} is not there and can't be made in {above}",
+                            f"make it for this user, or choose another with --dir: mkdir {directory}")]
+        return [Finding(check, NOTE, f"{directory} is not there yet", "waypost run makes it")]
+    out = [_writable(directory)]
+    room = os.statvfs(directory)
+    free_bytes = room.f_bavail * room.f_frsize
+    text = f"{show.size(free_bytes)} free for {directory}"
+    if free_bytes < FREE_BYTES_MIN or (room.f_files and room.f_favail < 100):
+        out.append(Finding("disk", BROKEN, f"the disk is full: {text}", "free some space; till then nothing is kept"))
+    elif free_bytes < FREE_BYTES_NOTE:
+        out.append(Finding("disk", NOTE, f"the disk is nearly full: {text}", "free some space"))
+    else:
+        out.append(Finding("disk", OK, text))
+    return out
+
+
+def _writable(directory: str) -> Finding:
+    path = os.path.join(directory, f".doctor-{os.getpid()}")
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, b"waypost doctor\n")
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+            os.unlink(path)
+    except OSError as error:
+        fix = {
+            30: f"remount it for writing: mount -o remount,rw {directory}; a card that turned read-only is worn out",
+            28: "free some space",
+        }.get(error.errno or 0, f"give it to this user: chown -R {os.geteuid()} {directory}")
+        return Finding("directory", BROKEN, f"{directory} can't be written: {error.strerror}", fix)
+    mode = os.stat(directory).st_mode
+    if mode & 0o022:
+        return Finding("directory", BROKEN, f"others can write in {directory} (mode {stat.S_IMODE(mode):04o})",
+                       f"chmod 700 {directory}")
+    return Finding("directory", OK, f"{directory} can be written")
+
+
+def _config(directory: str, overrides: list[str]) -> tuple[Config, list[Finding]]:
+    from boards import loader
+
+    config, problems = settings.load(directory, overrides)
+    out = []
+    for one in problems:
+        text = f"{one.where}: {one.message}" + (f"; allowed: {one.allowed}" if one.allowed else "")
+        out.append(Finding("config", BROKEN, text, one.hint or "mend that line; until then the default is used"))
+    path = os.path.join(directory, settings.FILE_NAME)
+    if not problems:
+        text = path if os.path.exists(path) else "all settings have their defaults"
+        out.append(Finding("config", OK, text))
+    if config["community.key"] and os.path.exists(path) and os.stat(path).st_mode & 0o077 and not problems:
+        out.append(Finding("config", NOTE, f"{path} holds the community key and others can read it",
+                           f"chmod 600 {path}"))
+    try:
+        board = loader.load(config["node.board"])
+        out.append(Finding("board", OK, f"{board.name}: {board.summary}"))
+    except ConfigError as error:
+        out.append(Finding("board", BROKEN, error.message, f"{error.hint}; allowed: {error.allowed}"))
+    return config, out
+
+
+def _identity(directory: str) -> list[Finding]:
+    path = os.path.join(directory, keys.FILE_NAME)
+    if not os.path.lexists(path):
+        state = BROKEN if os.path.exists(os.path.join(directory, "waypost.db")) else NOTE
+        fix = "the first waypost run makes it"
+        if state == BROKEN:
+            fix = "put it back from your own copy; if there is none, the next waypost run makes a new identity"
+        return [Finding("identity", state, f"{path} is not there", fix)]
+    try:
+        seed = keys.load(directory)
+    except KeyFileError as error:
+        return [Finding("identity", BROKEN, f"{error.where}: {error.message}", error.hint)]
+    from edge.compat import crypto
+
+    return [Finding("identity", OK, f"{crypto.public_key(seed).hex()} in {path}")]
+
+
+def _database(directory: str, config: Config) -> list[Finding]:
+    from edge.store.schema import check_version
+
+    path = os.path.join(directory, "waypost.db")
+    if not os.path.exists(path):
+        return [Finding("database", NOTE, f"{path} is not there", "the first waypost run makes it")]
+    try:
+        with contextlib.closing(_read_only(path)) as db:
+            version = check_version(db, path)
+            said = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except StoreError as error:
+        return [Finding("database", BROKEN, f"{path}: {error.message}", error.hint)]
+    except sqlite3.Error as error:
+        fix = "stop the node, move the file away or restore a backup (docs/STORE.md), start it again"
+        if "unable to open" in str(error):
+            fix = f"check that this user may read {path} and write its directory"
+        return [Finding("database", BROKEN, f"{path}: {error}", fix)]
+    if said != "ok":
+        return [Finding("database", BROKEN, f"{path} is damaged: {said}",
+                        "stop the node and restore a backup, or let it start empty (docs/STORE.md)")]
+    size_bytes = os.path.getsize(path)
+    quota_bytes = config["store.quota_mb"] * 1000000
+    return [Finding("database", OK, f"schema {version}, {show.size(size_bytes)} of {show.size(quota_bytes)}, sound")]
+
+
+def _clock(directory: str) -> list[Finding]:
+    now_ms, quality = clock.read()
+    shown = show.when(now_ms)
+    newest_s = _newest_s(os.path.join(directory, "waypost.db"))
+    fix = "set it: timedatectl set-ntp true, or: date -s 'YYYY-MM-DD HH:MM'"
+    if quality == 0:
+        return [Finding("clock", BROKEN, f"the clock says {shown}, which can't be", fix)]
+    if newest_s and now_ms // 1000 < newest_s - CLOCK_BACK_S:
+        return [Finding("clock", BROKEN, f"the clock says {shown}, but this node has signed something at "
+                        f"{show.when(newest_s * 1000)}", fix)]
+    if quality == 1:
+        return [Finding("clock", NOTE, f"{shown}; nothing vouches for it: no NTP, no battery-backed clock",
+                        "after a power cut the node takes the time from its neighbours")]
+    return [Finding("clock", OK, f"{shown} ({show.QUALITIES[quality]})")]
+
+
+def _newest_s(path: str) -> int:
+    """When the node last knew the time, in unix seconds; 0 when it can't be told."""
+    if not os.path.exists(path):
+        return 0
+    try:
+        with contextlib.closing(_read_only(path)) as db:
+            row = db.execute("SELECT max(value) FROM kept WHERE key IN ('hlc', 'own.hlc')").fetchone()
+    except sqlite3.Error:
+        return 0  # the database check says so
+    return (int(row[0]) >> 16) if row and row[0] else 0
+
+
+def _read_only(path: str) -> sqlite3.Connection:
+    name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return sqlite3.connect(f"file:{name}?mode=ro", uri=True, isolation_level=None)
+
+
+def _node(directory: str) -> tuple[bool, list[Finding]]:
+    """Whether it runs, and what it says of itself."""
+    from tools.client import Client
+
+    held = doctor_host.lock_holder(os.path.join(directory, "waypost.lock"))
+    socket_path = os.path.join(directory, "control.sock")
+    if held is None:
+        if os.path.lexists(socket_path) and not stat.S_ISSOCK(os.lstat(socket_path).st_mode):
+            return False, [Finding("control", BROKEN, f"{socket_path} is not a socket",
+                                   f"move it away: mv {socket_path} {socket_path}.old")]
+        return False, [Finding("node", NOTE, "it is not running", f"waypost --dir {directory} run")]
+    try:
+        with Client(directory) as client:
+            facts = client.call("node.status@1", deadline_ms=5000)
+    except WaypostError as error:
+        process = f"process {held}" if held else "a process"
+        return True, [Finding("control", BROKEN, f"{process} holds the directory but does not answer: {error.message}",
+                              f"end it: kill {held or 'PID'}; then start the node again")]
+    out = [Finding("node", OK, f"it runs, for {show.ago(facts['up_s'] * 1000)}")]
+    for one in facts.get("trouble", []):
+        out.append(Finding(one["part"], BROKEN, one["text"], "see waypost status"))
+    store_trouble = (facts.get("store") or {}).get("trouble")
+    if store_trouble:
+        out.append(Finding("store", BROKEN, store_trouble, "see docs/STORE.md"))
+    return True, out
