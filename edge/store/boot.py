@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 OWN_SEQ = "own.seq"  # the highest of our sequence numbers among what was deleted
 OWN_HLC = "own.hlc"
 CLOCK = "hlc"  # the core keeps its clock under this key
+OWN = "own"  # the small number of our key
 RESTORED = "restored"  # 1 in a backup: whoever opens it may be behind what the node has signed since
+LOST = "lost"  # 1 in a database that was made anew for a key that is older
+EPOCH_S = 1577836800  # 2020-01-01
 
 
 def places(db: sqlite3.Connection) -> sqlite3.Cursor:
@@ -44,10 +47,16 @@ def state(db: sqlite3.Connection, kept: dict[str, int], own: int, now_s: int) ->
     return max(seq, kept.get(OWN_SEQ, 0)) + 1, floors, outbox, last_hlc, owed
 
 
-def after_restore(db: sqlite3.Connection, kept: dict[str, int], own: int) -> dict[str, int]:
-    """What to keep when a backup is opened: our numbers jump ahead of all that was perhaps signed since it was made."""
+def jump(db: sqlite3.Connection, kept: dict[str, int], own: int, now_s: int) -> dict[str, int]:
+    """What to keep when we may have signed more than we remember: our numbers jump ahead of all of it.
+
+    After a backup was put back, by as much as nobody signs meanwhile; after the database was lost, to the seconds
+    since EPOCH_S, for nobody signs one message a second for years.
+    """
     seq = max(_last(db, own)[0], kept.get(OWN_SEQ, 0)) + limits.SEQ_JUMP_MAX - 1
-    return {OWN_SEQ: min(seq, limits.SEQ_MAX - 1), RESTORED: 0}
+    if kept.get(LOST):
+        seq = max(seq, now_s - EPOCH_S)
+    return {OWN_SEQ: min(seq, limits.SEQ_MAX - 1), RESTORED: 0, LOST: 0}
 
 
 def remember_own(kept: dict[str, int], own: int, found: list[Row]) -> dict[str, int]:
@@ -63,3 +72,9 @@ def _last(db: sqlite3.Connection, own: int) -> tuple[int, int]:
     sql = "SELECT seq, hlc FROM message WHERE author = ? AND seq < ? ORDER BY seq DESC LIMIT 1"
     row = db.execute(sql, (own, FORK)).fetchone()
     return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
+def own_key(db: sqlite3.Connection) -> bytes:
+    """The key of the node whose database this is; 32 zero bytes where none has been started on it yet."""
+    row = db.execute("SELECT p.key FROM kept k JOIN party p ON p.n = k.value WHERE k.key = ?", (OWN,)).fetchone()
+    return bytes(row[0]) if row else bytes(32)

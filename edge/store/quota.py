@@ -10,9 +10,9 @@ from __future__ import annotations
 from edge.core import limits
 
 QUOTA_BYTES = 256 * 1024 * 1024
-QUOTA_BYTES_MIN = 4 * 1024 * 1024
+QUOTA_BYTES_MIN = 1_000_000
 PAGE_BYTES = 4096
-BATCH_BYTES_MAX = 1024 * 1024  # of messages in one transaction; the log holds one beyond its checkpoint mark
+BATCH_BYTES_MAX = 1024 * 1024
 ROW_BYTES = 136  # what a message costs in the file beside its own bytes: row, four indexes, fill factor (measured)
 
 # the most of the quota that one lane may take, in thousandths; what the others leave unused is lane 3's
@@ -32,8 +32,9 @@ class Quota:
             raise ValueError(f"quota_bytes must be at least {QUOTA_BYTES_MIN}, not {quota_bytes}")
         self.quota_bytes = quota_bytes
         self.checkpoint_pages = min(1000, quota_bytes // 16 // PAGE_BYTES)
+        self.batch_bytes = min(BATCH_BYTES_MAX, quota_bytes // 8)  # of messages in one transaction
         # the log: its checkpoint mark and one batch with all the index pages that it may touch
-        self.log_bytes = self.checkpoint_pages * PAGE_BYTES + min(2 * BATCH_BYTES_MAX, quota_bytes // 4)
+        self.log_bytes = self.checkpoint_pages * PAGE_BYTES + 2 * self.batch_bytes
         self.file_bytes = quota_bytes - self.log_bytes
         self.slack_bytes = max(65536, self.file_bytes // 64)
 

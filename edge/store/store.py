@@ -13,7 +13,7 @@ import threading
 
 from edge.core import effects, limits
 from edge.errors import StoreError
-from edge.store import boot, rows, schema, search, thin
+from edge.store import boot, files, rows, schema, search, thin
 from edge.store.faults import is_damage, is_full, store_error
 from edge.store.intake import Intake, empty_held
 from edge.store.lock import DirLock
@@ -30,37 +30,23 @@ if TYPE_CHECKING:
     Gone = dict[int, tuple[list[tuple[int, bytes]], int]]
     T = TypeVar("T")
 
-WRITER_CACHE_KIB = 512
-READER_CACHE_KIB = 128
 # columns of the table `lane` behind its number
 _MESSAGES, _BYTES, _FLOOR, _EXPIRED, _EVICTED, _REFUSED = range(6)
 _LANE_COLUMNS = "messages, bytes, floor_hlc, expired, evicted, refused"
 _LANE_UPDATE = f"UPDATE lane SET ({_LANE_COLUMNS}) = (?, ?, ?, ?, ?, ?) WHERE lane = ?"
-BUSY_MS_MAX = 5000  # how long a write waits for a foreign writer (an operator's tool)
 EXPIRE_ROWS_MAX = 2048
 SHRINK_BYTES_MIN = 4 * 1024 * 1024  # unused space below this is left for what comes next
 SHRINK_PAGES = 256
 
 
-def connect(path: str, mode: str, cache_kib: int = READER_CACHE_KIB) -> sqlite3.Connection:
-    """An autocommit connection. mode: "rwc", "rw" or "ro". sqlite3.Error is passed on."""
-    name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    db = sqlite3.connect(f"file:{name}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False,
-                         cached_statements=32, timeout=BUSY_MS_MAX / 1000)
-    db.execute(f"PRAGMA cache_size = -{cache_kib}")
-    if mode == "ro":
-        db.execute("PRAGMA query_only = ON")
-    return db
-
-
 def _open_writer(path: str, quota: Quota, now_s: int) -> sqlite3.Connection:
     if os.path.exists(path) and os.path.getsize(path):
-        db = connect(path, "ro")  # a reader leaves a newer database as it is, its log included
+        db = files.connect(path, "ro")  # a reader leaves a newer database as it is, its log included
         try:
             schema.check_version(db, path)
         finally:
             db.close()
-    db = connect(path, "rwc", WRITER_CACHE_KIB)
+    db = files.connect(path, "rwc", files.WRITER_CACHE_KIB)
     try:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # acts on an empty file only
         db.execute("PRAGMA journal_mode = WAL")
@@ -85,6 +71,7 @@ class Store:
                  quota: Quota) -> None:
         self.path = path
         self.trouble = ""  # one line while the last write failed
+        self.batch_bytes = quota.batch_bytes  # the most that one commit should bring
         self._db = db
         self._reader = reader
         self._file_lock = lock
@@ -100,11 +87,13 @@ class Store:
         self._written = dict(self._kept)
 
     @classmethod
-    def open(cls, path: str, quota_bytes: int = QUOTA_BYTES, now_s: int = 0, *, replace_damaged: bool = False) -> Store:
+    def open(cls, path: str, quota_bytes: int = QUOTA_BYTES, now_s: int = 0, *, key_is_new: bool = True,
+             replace_damaged: bool = False) -> Store:
         """Open or make the database at `path` and hold its lock.
 
         quota_bytes: of file and log together, QUOTA_BYTES_MIN or more (else ValueError). now_s: unix seconds for the
-        record of migrations. replace_damaged: an operator's wish to have a damaged file moved aside (as
+        record of migrations. key_is_new: False when the node's key is older than this start, so that an empty
+        database means a lost one. replace_damaged: an operator's wish to have a damaged file moved aside (as
         PATH.damaged-N) and to start empty. Raises AlreadyRunning, StoreNewer (file untouched), StoreError.
         """
         quota = Quota(quota_bytes)
@@ -112,12 +101,12 @@ class Store:
         lock.acquire()
         try:
             try:
-                return cls._open(path, quota, now_s, lock)
+                return cls._open(path, quota, now_s, lock, key_is_new)
             except sqlite3.Error as error:
                 if not (replace_damaged and is_damage(error)):
                     raise store_error(path, error) from error
-                move_aside(path)
-                return cls._open(path, quota, now_s, lock)
+                files.move_aside(path, "damaged")
+                return cls._open(path, quota, now_s, lock, key_is_new)
         except sqlite3.Error as error:
             lock.release()
             raise store_error(path, error) from error
@@ -126,13 +115,18 @@ class Store:
             raise
 
     @classmethod
-    def _open(cls, path: str, quota: Quota, now_s: int, lock: DirLock) -> Store:
+    def _open(cls, path: str, quota: Quota, now_s: int, lock: DirLock, key_is_new: bool) -> Store:
+        is_new = files.size(path) == 0
         db = _open_writer(path, quota, now_s)
         try:
-            return cls(path, db, connect(path, "ro"), lock, quota)
+            store = cls(path, db, files.connect(path, "ro"), lock, quota)
         except BaseException:
             db.close()
             raise
+        if is_new and not key_is_new:
+            store.keep(boot.LOST, 1)
+            store.flush()
+        return store
 
     def close(self) -> None:
         """Write what is kept, close both connections, give the lock back. Harmless when closed already."""
@@ -237,7 +231,7 @@ class Store:
     def shrink(self) -> None:
         """Give a part of the file back to the disk, where much of it is unused. Raises StoreError."""
         with self._lock:
-            if self._ask(self._free_pages) * PAGE_BYTES > max(SHRINK_BYTES_MIN, _size(self.path) // 4):
+            if self._ask(self._free_pages) * PAGE_BYTES > max(SHRINK_BYTES_MIN, files.size(self.path) // 4):
                 # not inside a transaction of ours: each step is one of its own
                 self._ask(lambda: self._db.execute(f"PRAGMA incremental_vacuum({SHRINK_PAGES})").fetchall())
 
@@ -273,9 +267,11 @@ class Store:
         own_key: our 32-byte public key; the store guards our unreceipted messages from then on. Raises StoreError.
         """
         with self._lock:
-            self._own = self._write(lambda: self._intake.party(own_key))
-            if self._kept.get(boot.RESTORED):
-                self._write(lambda: self._kept.update(boot.after_restore(self._db, self._kept, self._own)))
+            self._own = self._kept[boot.OWN] = self._write(lambda: self._intake.party(own_key))
+            if self._kept.get(boot.RESTORED) or self._kept.get(boot.LOST):
+                self._kept.update(boot.jump(self._db, self._kept, self._own, now_s))
+            if self._kept != self._written:
+                self._write(lambda: None)
             return self._ask(lambda: boot.state(self._db, self._kept, self._own, now_s))
 
     def list_messages(self, *, type: int | None = None, lane: int | None = None, dest: bytes | None = None,
@@ -301,9 +297,15 @@ class Store:
             lanes[str(lane)] = {"messages": count, "bytes": n_bytes, "floor_hlc": floor_hlc, "expired": expired,
                                 "evicted": evicted, "refused": refused + self._refused[lane]}
         return {"path": self.path, "lanes": lanes, "messages": sum(lane[0] for lane in self._lanes),
-                "quota_bytes": self._quota.quota_bytes, "file_bytes": _size(self.path),
-                "log_bytes": _size(self.path + "-wal"), "trouble": self.trouble,
+                "quota_bytes": self._quota.quota_bytes, "file_bytes": files.size(self.path),
+                "log_bytes": files.size(self.path + "-wal"), "trouble": self.trouble,
                 "conflicts": self._read(lambda db: int(db.execute("SELECT count(*) FROM proof").fetchone()[0]))}
+
+    def backup(self, target: str) -> dict[str, int]:
+        """Copy the database to a new file while commits go on: {"messages", "bytes"}. Slow. Raises StoreError."""
+        from edge.store.backup import backup
+
+        return backup(self.path, target)
 
     def check(self) -> list[str]:
         """SQLite's integrity check: no lines when all is well. Slow: reads everything. Raises StoreError."""
@@ -404,24 +406,3 @@ class Store:
                     sums[_FLOOR] = max(sums[_FLOOR], floor_hlc)
                 gone.append((hlc, id))
                 self._going[lane] = (gone, floor_hlc)
-
-
-def move_aside(path: str) -> str:
-    """Rename a database with its log to PATH.damaged-N, so that a new one can be made; gives the new name.
-
-    An operator's step: the node itself never does it unless its settings say so. OSError is passed on.
-    """
-    n = 1
-    while os.path.exists(f"{path}.damaged-{n}"):
-        n += 1
-    for tail in ("-wal", "-shm", ""):  # the log first: it must never meet another database
-        if os.path.exists(path + tail):
-            os.rename(path + tail, f"{path}.damaged-{n}{tail}")
-    return f"{path}.damaged-{n}"
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0

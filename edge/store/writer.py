@@ -13,7 +13,6 @@ import time
 
 from edge.core import limits
 from edge.errors import StoreError
-from edge.store.quota import BATCH_BYTES_MAX
 from edge.store.store import EXPIRE_ROWS_MAX
 
 TYPE_CHECKING = False
@@ -106,7 +105,7 @@ class Writer:
         batch: list[Message] = []
         n_bytes = 0
         for messages, on_done in self._waiting:
-            if batch and (len(batch) + len(messages) > BATCH_MESSAGES_MAX or n_bytes > BATCH_BYTES_MAX):
+            if batch and (len(batch) + len(messages) > BATCH_MESSAGES_MAX or n_bytes > self.store.batch_bytes):
                 break
             parts.append((len(messages), on_done))
             batch += messages

@@ -35,7 +35,8 @@ def commits(folder: str, count: int, batch: int, authors: int) -> tuple[float, f
             author = rng.randrange(authors) + 1
             seqs[author] += 1
             ttl_s = rng.choice((86400, 7 * 86400, 7 * 86400))
-            some.append(make(author, seqs[author], START_S + i // 20, rng.randrange(65536), ttl_s, rng.choice((1, 2, 2, 3)),
+            lane = rng.choice((1, 2, 2, 3))
+            some.append(make(author, seqs[author], START_S + i // 20, rng.randrange(65536), ttl_s, lane,
                              body={1: "x" * 60}))
         cpu0, wall0 = time.thread_time(), time.perf_counter()
         store.commit(some)
