@@ -18,20 +18,26 @@ if TYPE_CHECKING:
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _BOARD_KEYS: dict[str, type] = {"summary": str, "arch": list, "ram_mb_min": int, "link": list}
-_LINK_KEYS: dict[str, type] = {"name": str, "driver": str, "config": str}
+_LINK_KEYS: dict[str, type] = {"name": str, "driver": str, "config": str, "switch": str}
 _LINK_NEEDS = ("name", "driver", "config")
 _WORDS: dict[type, str] = {str: "text", int: "a whole number", list: "a list"}
 
 
 class Link:
-    """One link of a board: its name in the node, its driver as "module:Class", and its heading in waypost.toml."""
+    """One link of a board: its name in the node, its driver as "module:Class", its heading in waypost.toml, and the
+    setting that turns it on beside that heading's `enabled` ("" when there is none)."""
 
-    __slots__ = ("name", "driver", "config")
+    __slots__ = ("name", "driver", "config", "switch")
 
-    def __init__(self, name: str, driver: str, config: str) -> None:
+    def __init__(self, name: str, driver: str, config: str, switch: str = "") -> None:
         self.name = name
         self.driver = driver
         self.config = config
+        self.switch = switch
+
+    def enabled(self, settings: dict[str, Any]) -> bool:
+        """Whether these settings (dotted names) want the link."""
+        return bool(settings.get(self.config + ".enabled", True) and settings.get(self.switch, True))
 
 
 class Board:
@@ -75,7 +81,7 @@ def load(name: str, folder: str = _HERE) -> Board:
             raise ConfigError(f'driver can\'t be "{table["driver"]}"', where=where, allowed='"package.module:Class"')
         if table["name"] in [link.name for link in links]:
             raise ConfigError(f'two links are called "{table["name"]}"', where=where)
-        links.append(Link(table["name"], table["driver"], table["config"]))
+        links.append(Link(table["name"], table["driver"], table["config"], table.get("switch", "")))
     return Board(name, tables["summary"], arch, tables.get("ram_mb_min", 0), links)
 
 

@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return OK
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:
+        return report(WaypostError(error.strerror or str(error), where=str(error.filename or "")), as_json)
 
 
 def report(error: WaypostError, as_json: bool) -> int:

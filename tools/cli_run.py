@@ -77,9 +77,5 @@ def _links(settings: Config, problems: list[ConfigError]) -> list[tuple[str, str
         problems.append(error)
         settings.values["node.board"] = "generic"
         board = loader.load("generic")
-    out = []
-    for link in board.links:
-        section = settings.section(link.config)
-        if section.pop("enabled", True):
-            out.append((link.name, link.driver, section))
-    return out
+    return [(link.name, link.driver, settings.section(link.config)) for link in board.links
+            if link.enabled(settings.values)]
