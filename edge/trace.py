@@ -20,15 +20,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-RING_MAX = 512
+RING_MAX = 256
 LEVELS = ("error", "warning", "info", "debug")
 _LINE_CHARS_MAX = 500
 _SYSLOG = {"error": 3, "warning": 4, "info": 6, "debug": 7}
-_SECRET_WORDS = re.compile(
-    r"(?i)\b(password|passwd|passphrase|secret|token|api[_-]?key|psk|seed|community[._]key|authorization)"
-    r"(\s*[=:]\s*(?:bearer\s+|basic\s+)?)(\"[^\"]*\"|'[^']*'|\S+)"
+_SECRET_ENDS = ("password", "token", "secret", "key")
+_SECRET_WORDS = frozenset((
+    "passwd", "passphrase", "passcode", "pass", "pwd", "psk", "secrets", "tokens", "seed", "cookie", "invite", "invitation",
+    "authorization", "credential", "credentials", "pin", "otp",
+))
+_NAME = re.compile(r"(?<![\w.-])([A-Za-z][\w.-]*)[\"']?\s*(?:=>|[=:])\s*")
+# a value: quoted, or up to the next name=, a closing quote or bracket, or the end of the line
+_VALUE = re.compile(
+    r"""(?x) "(?:[^"\\]|\\.)*"? | '(?:[^'\\]|\\.)*'? | (?: (?!\s{1,8}[\w.-]+=[^\s=]) [^"'}\]&\n] )+"""
 )
-_LONG_DIGITS = re.compile(r"(?<![0-9a-zA-Z])([0-9a-fA-F]{8})[0-9a-fA-F]{48,}(?![0-9a-zA-Z])")
+_SAID = re.compile(
+    r"(?i)\b((?:password|passwd|passphrase|psk|invite code|bearer|basic)\s+(?:is\s+)?)(?![=:(])(\"[^\"]*\"|\S+)"
+)
+_LOOKS = re.compile(
+    r"""(?sx)-----BEGIN\ [A-Z\ ]*PRIVATE\ KEY-----.*?(?:-----END[^-]*-----|$)
+    | \b(?:nsec1|gh[opsu]_|github_pat_|sk-|xox[abp]-|AKIA|eyJ)[\w.-]{12,}
+    | (?<=://)[^/\s:@]*:[^/\s@]+(?=@)
+    | [0-9A-Z$%*+./:-]{40,}(?![a-z])"""
+)
+_LONG_DIGITS = re.compile(r"(?<![0-9a-zA-Z])([0-9a-fA-F]{8})[0-9a-fA-F]{32,}(?![0-9a-zA-Z])")
+_LONG_TEXT = re.compile(r"(?<![\w+/-])[A-Za-z0-9+_-][A-Za-z0-9+/_-]{39,}={0,2}")  # base64; what begins with / is a path
+_CUT = "(secret)"
 
 
 class Trace:
@@ -92,13 +109,44 @@ class Log:
 
 
 def redact(text: str, secrets: tuple[str, ...] = ()) -> str:
-    """One line of at most 500 characters without control characters, known secrets, passwords or whole keys."""
+    """One line of at most 500 characters without control characters, known secrets, passwords or whole keys.
+
+    It cuts out too much rather than too little: what follows the name of a secret, and whatever looks like a key. The
+    first eight digits of long hex stay, so that a node can still be told from another.
+    """
     for secret in secrets:
-        text = text.replace(secret, "(secret)")
-    text = _SECRET_WORDS.sub(r"\1\2(secret)", text)
+        text = text.replace(secret, _CUT)
+    text = _LOOKS.sub(_CUT, text[:_LINE_CHARS_MAX * 8])
+    text = _cut_named(text)
+    text = _SAID.sub(r"\1" + _CUT, text)
     text = _LONG_DIGITS.sub(r"\1...", text)
+    text = _LONG_TEXT.sub(_cut_mixed, text)
     text = "".join(one if one.isprintable() else " " for one in text)
     return text if len(text) <= _LINE_CHARS_MAX else text[:_LINE_CHARS_MAX - 3] + "..."
+
+
+def _cut_named(text: str) -> str:
+    out = []
+    at = 0
+    while name := _NAME.search(text, at):
+        out.append(text[at:name.end()])
+        at = name.end()
+        if _is_secret(name[1]) and (value := _VALUE.match(text, at)):
+            out.append(_CUT)
+            at = value.end()
+    return "".join(out) + text[at:]
+
+
+def _is_secret(name: str) -> bool:
+    words = name.lower().replace(".", " ").replace("-", " ").replace("_", " ").split()
+    return any(word in _SECRET_WORDS or word.endswith(_SECRET_ENDS) for word in words)
+
+
+def _cut_mixed(found: re.Match[str]) -> str:
+    """Base64 mixes capitals, small letters and digits; a long word or path does not."""
+    text = found[0]
+    mixed = any(one.isupper() for one in text) and any(one.islower() for one in text)
+    return _CUT if mixed and any(one.isdigit() for one in text) else text
 
 
 def _wall_ms() -> int:
