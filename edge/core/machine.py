@@ -62,6 +62,7 @@ class Machine:
         self._recent_at = 0
         self._seqs = {}  # author -> highest sequence number seen
         self._expire_due_ms = None
+        self._owed = []  # [(id, author), ...]: receipts that the store did not take, to be tried again
         self.gossip = Gossip(self.key, self._effects_append, self.count, self._send)
         self._commands = {
             effects.STORED: self._on_stored,
@@ -222,6 +223,9 @@ class Machine:
             self._reassemblers[link].expire(now_ms)
         for id in self.outbox.expire(now_s):
             self.count("outbox.expired")
+        owed, self._owed = self._owed, []
+        for id, author in owed:
+            self._owe_receipt(now_ms, id, author)
         if self.clock.quality > hlc.QUALITY_NONE:
             self._effects.append((effects.EXPIRE, now_s))
         self._effects.append((effects.KEEP, "hlc", self.clock.now(now_ms)))
@@ -447,6 +451,8 @@ class Machine:
             del self._recent[message.id]
         if pending.token is not None:
             self._effects.append((effects.REFUSED, pending.token, "store_full"))
+        elif message.type == messages.RECEIPT and message.author == self.key and len(self._owed) < limits.OUTBOX_MAX:
+            self._owed.append((messages.receipt_of(message), message.dest))
 
     def _on_ours(self, now_ms, message):
         """A committed message is addressed to this node."""

@@ -1,0 +1,27 @@
+"""What the simulator has found in the core, each as the smallest case that shows it."""
+
+from __future__ import annotations
+
+from tests.core import pair
+
+from edge.core import effects, limits
+from edge.core import message as messages
+
+
+def test_a_receipt_that_a_full_store_refused_is_made_again() -> None:
+    """Seed 522: the disk filled up between a direct message and its receipt; the sender waited for ever."""
+    a, b = pair.Shell(1), pair.Shell(2)
+    pair.join(a, b)
+    pair.settle(a, b)
+    a.post(10, dest=b.machine.key)
+    a.step(10)
+    a.step(10)
+    b.step(10)  # the message is committed at b, its receipt is not
+    b.full = True
+    pair.settle(a, b, now_ms=10)
+    assert b.machine.counters["drop.store_full"] == 1 and len(a.machine.outbox) == 1
+    b.full = False
+    pair.run(a, b, from_ms=11, to_ms=2 * limits.EXPIRE_MS + 1000)
+    assert len(a.machine.outbox) == 0
+    assert [effect[0] for effect in a.log].count(effects.RECEIPT) == 1
+    assert [m.type for m in b.store.values()].count(messages.RECEIPT) == 1
