@@ -26,8 +26,8 @@ _LINE_CHARS_MAX = 500
 _SYSLOG = {"error": 3, "warning": 4, "info": 6, "debug": 7}
 _SECRET_ENDS = ("password", "token", "secret", "key")
 _SECRET_WORDS = frozenset((
-    "passwd", "passphrase", "passcode", "pass", "pwd", "psk", "secrets", "tokens", "seed", "cookie", "invite", "invitation",
-    "authorization", "credential", "credentials", "pin", "otp",
+    "passwd", "passphrase", "passcode", "pass", "pwd", "psk", "secrets", "tokens", "seed", "cookie", "invite",
+    "invitation", "authorization", "credential", "credentials", "pin", "otp",
 ))
 _NAME = re.compile(r"(?<![\w.-])([A-Za-z][\w.-]*)[\"']?\s*(?:=>|[=:])\s*")
 # a value: quoted, or up to the next name=, a closing quote or bracket, or the end of the line

@@ -7,7 +7,7 @@ be counted as dropped; it never raises. PROTOCOL 7; docs/CAPABILITIES.md has the
 
 The shell hands in `send(link, handle, lane, payload)`, `trust_of(key, member)` and `now_ms()`, and calls `on_peer`,
 `on_frame` and, at the end, `await close()`. A client of the control socket is a peer on the link "local" whose info is
-None: it is the owner, has its own back-pressure, and may name a node in a call.
+None: it is the owner, and may name a node in a call.
 """
 
 from __future__ import annotations
@@ -385,7 +385,7 @@ class Bus:
             self._note(capability, caller.via, error.code, 0)
             self._tell(peer, _lane(capability), wire.error_frame(call_id, error))
             return
-        served = peer.served[call_id] = Served(not peer.is_local, alert, _lane(capability))
+        served = peer.served[call_id] = Served(alert, _lane(capability))
         self._serving[alert] += 1
         task = asyncio.get_running_loop().create_task(self._serve(peer, call_id, served, parts, due_s))
         served.task = task

@@ -92,13 +92,12 @@ class Pending:
 
 
 class Served:
-    """A call that is being served. windowed: the caller says how many items it has room for."""
+    """A call that is being served, and how many items its caller has room for."""
 
-    def __init__(self, windowed: bool, is_alert: bool, lane: int) -> None:
+    def __init__(self, is_alert: bool, lane: int) -> None:
         self.is_alert = is_alert
         self.lane = lane
         self.task: asyncio.Task[None] | None = None
-        self._windowed = windowed
         self._room = wire.WINDOW
         self._wake = asyncio.Event()
 
@@ -109,7 +108,7 @@ class Served:
 
     async def room(self) -> None:
         """Wait until the caller has room for one item, and take it."""
-        while self._windowed and self._room == 0:
+        while self._room == 0:
             self._wake.clear()
             await self._wake.wait()
         self._room -= 1

@@ -6,12 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.bus.joined import World, key_of, run, settle
 
 from edge import errors
 from edge.bus import names, peers, wire
 from edge.core import cbor
-from edge.ports import ANCHOR, MEMBER, PAGE, TRUSTED, UNKNOWN, Caller
+from edge.ports import ANCHOR, LOCAL, MEMBER, PAGE, TRUSTED, UNKNOWN, Caller
+from tests.bus.joined import World, key_of, run, settle
 
 
 async def echo(caller: Caller, params: dict[str, Any]) -> Any:
@@ -181,7 +181,7 @@ def test_trust_is_the_same_here_and_there(needed: int, level: int) -> None:
         world.join("a", "b")
         await settle()
         assert a.offered("guarded") == (["1.0"] if level >= needed else [])
-        for bus, caller, to in ((b, Caller(level, None, "test"), None), (a, Caller(ANCHOR, None, "local"), key_of("b"))):
+        for bus, caller, to in ((b, Caller(level, None, "test"), None), (a, LOCAL, key_of("b"))):
             if level >= needed:
                 await bus.call("guarded@1", caller=caller, to=to)
             else:

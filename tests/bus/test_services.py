@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.bus.joined import World, key_of, run, settle
-from tests.bus.village import NOW_S, Place, settle_down
 
 from edge import errors
 from edge.bus.bus import Bus
 from edge.core import cbor, limits
 from edge.core import message as messages
 from edge.ports import ANCHOR, LOCAL, MEMBER, PAGE, TRUSTED, UNKNOWN, Caller
+from tests.bus.joined import World, key_of, run, settle
+from tests.bus.village import NOW_S, Place, settle_down
 
 LEVELS = {
     "board.list": UNKNOWN, "board.post": MEMBER, "counters": TRUSTED, "direct.list": ANCHOR, "direct.send": ANCHOR,
@@ -22,7 +22,8 @@ LEVELS = {
     "peers.list": MEMBER, "protocol.versions": UNKNOWN, "trace.recent": ANCHOR,
 }
 PARAMS: dict[str, dict[str, Any]] = {
-    "board.post": {"text": "Fresh bread at six"}, "messages.post": {"text": "hello"}, "messages.import": {"frame": b"\x02"},
+    "board.post": {"text": "Fresh bread at six"}, "messages.post": {"text": "hello"},
+    "messages.import": {"frame": b"\x02"},
 }
 
 
@@ -118,12 +119,12 @@ def test_bad_notices(tmp_path: Path, params: dict[str, Any]) -> None:
 def test_the_words_of_an_error(tmp_path: Path) -> None:
     @village("hall")
     async def scenario(world: World, hall: Place, bus: Bus) -> None:
+        allowed = "; allowed: text of 1..4096 bytes in UTF-8, with lines and tabs"
         for params, words in (
-            ({"text": "x" * 5000}, "text: takes 5000 bytes; allowed: text of 1..4096 bytes in UTF-8, with lines and tabs"),
-            ({"text": "a\x07"}, "text: holds the control character U+0007 at place 2; allowed: text of 1..4096 bytes in "
-             "UTF-8, with lines and tabs"),
+            ({"text": "x" * 5000}, "text: takes 5000 bytes" + allowed),
+            ({"text": "a\x07"}, "text: holds the control character U+0007 at place 2" + allowed),
             ({"text": "x", "ttl_s": 0}, "ttl_s: 0 is out of range; allowed: 1..31622400"),
-            ({}, "text: is missing; allowed: text of 1..4096 bytes in UTF-8, with lines and tabs"),
+            ({}, "text: is missing" + allowed),
         ):
             with pytest.raises(errors.BadRequest) as info:
                 await bus.call("board.post@1", params)
@@ -153,7 +154,8 @@ async def test_same_bytes_here_and_there(world: World, hall: Place, bus: Bus, ot
 
 
 @village("hall", "other", "third")
-async def test_direct_messages(world: World, hall: Place, bus: Bus, other: Place, far: Bus, third: Place, far3: Bus) -> None:
+async def test_direct_messages(world: World, hall: Place, bus: Bus, other: Place, far: Bus, third: Place,
+                               far3: Bus) -> None:
     hall.hears(other)
     made = await bus.call("direct.send@1", {"to": "other", "text": "Meet at noon"})
     assert made["to"] == other.key.hex()
@@ -185,7 +187,8 @@ async def test_direct_messages(world: World, hall: Place, bus: Bus, other: Place
 
 
 @village("hall", "other", "third")
-async def test_who_is_meant(world: World, hall: Place, bus: Bus, other: Place, far: Bus, third: Place, far3: Bus) -> None:
+async def test_who_is_meant(world: World, hall: Place, bus: Bus, other: Place, far: Bus, third: Place,
+                            far3: Bus) -> None:
     async def send(to: Any) -> Any:
         return (await bus.call("direct.send@1", {"to": to, "text": "x"}))["to"]
 

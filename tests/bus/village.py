@@ -6,14 +6,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from tests.bus.joined import World
-
 from edge.bus.bus import Bus
 from edge.compat import crypto
 from edge.core import limits
 from edge.core import message as messages
 from edge.services import provide_all
 from edge.store.store import Store
+from tests.bus.joined import World
 
 NOW_S = 1_800_000_000
 
@@ -34,8 +33,8 @@ class Place:
 
     async def post(self, type: int, lane: int, ttl_s: int, dest: bytes | None, body: Any) -> bytes:
         self._seq += 1
-        message = messages.build(self.seed, self.key, self._seq, (self.now_s << 16) + self._seq, ttl_s, lane, type, dest,
-                                 body)
+        hlc = (self.now_s << 16) + self._seq
+        message = messages.build(self.seed, self.key, self._seq, hlc, ttl_s, lane, type, dest, body)
         self.take(message)
         return message.id
 
@@ -55,8 +54,8 @@ class Place:
                 "links": {"lan": {"port": 7373, "address": "192.0.2.9"}}, "trouble": [], "store": self.store.stats()}
 
     def hears(self, other: Place, **facts: Any) -> None:
-        self.near.append({"node": other.key.hex(), "name": other.name, "link": "mem", "address": "192.0.2.1", "member": True,
-                          "authenticated": True, **facts})
+        self.near.append({"node": other.key.hex(), "name": other.name, "link": "mem", "address": "192.0.2.1",
+                          "member": True, "authenticated": True, **facts})
 
     def gives(self, other: Place) -> None:
         """The other node takes in all that is here, as gossip would bring it."""
