@@ -33,9 +33,9 @@ class NodeProcess:
 
     def start(self) -> dict[str, Any]:
         """Run it until it says that it is ready."""
-        with open(os.path.join(os.path.dirname(self.directory), os.path.basename(self.directory) + ".log"), "a") as log:
-            self.process = subprocess.Popen(self._command("run", "--json"), stdout=subprocess.PIPE, stderr=log, text=True,
-                                            cwd=ROOT)
+        command = self._command("run", "--json")
+        with open(self.directory + ".log", "a") as log:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT)
         if self.process.stdout is None:
             raise AssertionError("no standard output")
         line = self.process.stdout.readline()
@@ -111,7 +111,8 @@ def namespaces(prefix: str, cables: list[tuple[str, str]]) -> Iterator[dict[str,
             ip("netns", "add", name)
             ip("-n", name, "link", "set", "lo", "up")
         for number, (a, b) in enumerate(cables):
-            ip("link", "add", f"to-{b}", "netns", names[a], "type", "veth", "peer", "name", f"to-{a}", "netns", names[b])
+            peer = ("peer", "name", f"to-{a}", "netns", names[b])
+            ip("link", "add", f"to-{b}", "netns", names[a], "type", "veth", *peer)
             for host, (one, two) in enumerate(((a, b), (b, a)), 1):
                 ip("-n", names[one], "addr", "add", f"10.77.{number}.{host}/24", "dev", f"to-{two}")
                 ip("-n", names[one], "link", "set", f"to-{two}", "up")
