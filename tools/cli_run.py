@@ -53,7 +53,7 @@ def become(start: dict[str, Any]) -> NoReturn:
     fd = os.memfd_create("waypost", 0)
     os.write(fd, data)
     os.lseek(fd, 0, os.SEEK_SET)
-    environment = dict(os.environ, MALLOC_ARENA_MAX="1", PYTHONUTF8="1")
+    environment = dict(os.environ, MALLOC_ARENA_MAX="1")
     lean = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lean.py")
     os.execve(sys.executable, [sys.executable, *_flags(), lean, str(fd)], environment)
 
@@ -62,7 +62,7 @@ def _flags() -> list[str]:
     # isolated, without site: its path is handed over. -OO where the library was compiled so, else it costs memory
     from importlib.util import cache_from_source
 
-    flags = ["-I", "-S"]
+    flags = ["-I", "-S", "-X", "utf8"]
     source = os.path.join(os.path.dirname(os.__file__), "asyncio", "base_events.py")
     return [*flags, "-OO"] if os.path.exists(cache_from_source(source, optimization=2)) else flags
 

@@ -47,9 +47,12 @@ def leave_out() -> None:
     for name in ("ssl", "_ssl", "_hashlib"):
         sys.modules[name] = None  # type: ignore[assignment]
     flags = {"iscoroutinefunction": 0x80, "isgeneratorfunction": 0x20, "isasyncgenfunction": 0x200}
-    _lazy("inspect", **{name: _flag_test(flag) for name, flag in flags.items()})
+    _lazy("inspect", iscoroutine=_is_coroutine, isawaitable=lambda thing: hasattr(thing, "__await__"),
+          **{name: _flag_test(flag) for name, flag in flags.items()})
     _lazy("subprocess", PIPE=-1, STDOUT=-2, DEVNULL=-3)
+    _lazy("shutil", which=_which)
     _lazy("linecache")
+    _lazy("locale")
     traceback = _lazy("traceback")
     # _asyncio takes hold of this function when it is loaded
     traceback.extract_stack = lambda *args, **named: traceback.load().extract_stack(*args, **named)
@@ -71,6 +74,20 @@ def _flag_test(flag: int) -> object:
         return bool(getattr(getattr(thing, "__code__", None), "co_flags", 0) & flag)
 
     return test
+
+
+def _is_coroutine(thing: object) -> bool:
+    return type(thing).__name__ == "coroutine"
+
+
+def _which(command: str) -> "str | None":
+    import os
+
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(folder, command)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return None
 
 
 def main() -> int:
