@@ -10,15 +10,14 @@ from typing import Any
 
 WELL, ATTENTION, ILL = "well", "attention", "ill"
 QUALITY_PEERS = 2  # edge.core.hlc: from here on the time is known
-FULL_PERCENT = 95
-_WORST_FIRST = ("store", "config", "clock", "link", "store_full")
+_WORST_FIRST = ("store", "config", "clock", "link")
 
 
 def condition(facts: dict[str, Any]) -> tuple[str, list[dict[str, str]]]:
     """The state and the list of {"code", "where", "text"} that explain it, worst first.
 
-    Read are `trouble` (a list of {"part", "reason", "text"}), `time_quality` and `store`; what is not there is no
-    fault. A trouble of a part without a code of its own is a "link".
+    Read are `trouble` (a list of {"part", "reason", "text"}) and `time_quality`; what is not there is no fault. A
+    trouble of a part without a code of its own is a "link".
     """
     missing = []
     for trouble in facts.get("trouble") or ():
@@ -28,15 +27,7 @@ def condition(facts: dict[str, Any]) -> tuple[str, list[dict[str, str]]]:
     quality = facts.get("time_quality")
     if isinstance(quality, int) and quality < QUALITY_PEERS:
         missing.append({"code": "clock", "where": "clock", "text": ""})
-    if _is_full(facts.get("store") or {}):
-        missing.append({"code": "store_full", "where": "store", "text": ""})
     missing.sort(key=lambda item: _WORST_FIRST.index(item["code"]))
     if not missing:
         return WELL, missing
     return (ILL if missing[0]["code"] == "store" else ATTENTION), missing
-
-
-def _is_full(store: dict[str, Any]) -> bool:
-    quota = store.get("quota_bytes") or 0
-    held = sum(lane.get("bytes", 0) for lane in (store.get("lanes") or {}).values())
-    return bool(quota) and held * 100 >= quota * FULL_PERCENT

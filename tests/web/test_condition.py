@@ -15,10 +15,9 @@ STATIC = Path(__file__).parents[2] / "edge/web/static"
 
 @pytest.mark.parametrize(("facts", "state", "codes"), [
     ({}, WELL, []),
-    ({"time_quality": 4, "trouble": [], "store": {"quota_bytes": 100, "lanes": {"2": {"bytes": 94}}}}, WELL, []),
+    ({"time_quality": 4, "trouble": []}, WELL, []),
     ({"time_quality": 2}, WELL, []),
     ({"time_quality": 1}, ATTENTION, ["clock"]),
-    ({"store": {"quota_bytes": 100, "lanes": {"1": {"bytes": 45}, "2": {"bytes": 50}}}}, ATTENTION, ["store_full"]),
     ({"trouble": [{"part": "lan", "reason": "start", "text": "no network"}], "time_quality": 0}, ATTENTION,
      ["clock", "link"]),
     ({"trouble": [{"part": "lan", "reason": "start", "text": "no network"},

@@ -6,9 +6,11 @@ Screenshots are left in the test's own folder. Chromium is driven over its DevTo
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import struct
+import urllib.request
 import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from edge.errors import CapacityExceeded
 from edge.web.server import WebServer
 from tests.web.browser import CHROMIUM, Browser
 from tests.web.fakes import KEY, FakeBus, FakeNode
+from tools.bench.process import QUIET, RealNode
 
 pytestmark = [
     pytest.mark.browser,
@@ -238,6 +241,29 @@ def test_it_is_used_by_keyboard_alone(tmp_path: Path) -> None:
         await on.browser.until("document.querySelectorAll('.notice').length == 1")
 
     stage(tmp_path, play)
+
+
+def test_with_a_real_node(tmp_path: Path) -> None:
+    """The same page before the real bus, services and store of `waypost run`."""
+
+    async def main(url: str) -> None:
+        async with Browser(tmp_path / "profile") as browser:
+            await browser.open(url)
+            await browser.until(READY)
+            await browser.type("#text", EVIL)
+            await browser.eval("document.getElementById('send').click()")
+            await browser.until("document.querySelectorAll('.notice').length == 1")
+            assert await browser.eval("document.querySelector('.notice .text').innerText") == EVIL
+            assert await browser.eval("document.querySelector('.notice .meta').innerText") == "just now · here"
+            assert await browser.eval("document.getElementById('facts').innerText.includes('Started')")
+            assert not browser.complaints
+            assert all(asked.startswith(url) for asked in browser.requests)
+
+    with RealNode(*QUIET, "node.name=Mill House") as node:
+        url = str(node.ready["web"])
+        asyncio.run(main(url + "/"))
+        with urllib.request.urlopen(url + "/api/board") as answer:
+            assert json.load(answer)["notices"][0]["text"] == EVIL
 
 
 def test_the_readme_picture_is_small() -> None:

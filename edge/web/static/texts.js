@@ -21,7 +21,6 @@ export const TEXTS = {
 
     missing: {
       clock: "The node is not sure what time it is. Times on the board may be off until it meets a neighbour or a clock.",
-      store_full: "The node is full: older notices make room for new ones.",
       store: "The node can't write to its memory card. New notices can't be kept. Please tell the person who looks after it.",
       config: "The node's settings have a mistake, so it runs with safe ones. Please tell the person who looks after it.",
       link: "{where}: {text}",
