@@ -91,8 +91,8 @@ class Clock:
     def peer_time(self, now_ms, remote, remote_quality):
         """What an authenticated neighbour's clock shows. True when we go by it from now on.
 
-        Only a better one than ours is believed, never one behind what we have signed, and once we have a time from
-        neighbours another one moves it by limits.FUTURE_S_MAX at most.
+        Only a better one than ours is believed, and none where we have a clock of our own; never one behind what we
+        have signed, and once we have a time from neighbours another one moves it by limits.FUTURE_S_MAX at most.
         """
         now = self.now(now_ms)
         if remote_quality == self.quality == QUALITY_LAST_SEEN:
@@ -100,7 +100,7 @@ class Clock:
                 return False
         elif remote_quality <= self.quality or remote + _FUTURE < max(self._shown, self._last):
             return False
-        if self.quality >= QUALITY_PEERS and remote > now + _FUTURE:
+        if self.quality > QUALITY_PEERS or (self.quality == QUALITY_PEERS and remote > now + _FUTURE):
             return False
         self._set(now_ms, remote, min(remote_quality, QUALITY_PEERS))
         return True

@@ -151,6 +151,9 @@ def test_time_from_neighbours() -> None:
     assert not clock.peer_time(0, NOW - 60 * MINUTE, hlc.QUALITY_SYNCED)
     assert clock.set_wall(0, NOW_S * 1000, hlc.QUALITY_SYNCED)
     assert not clock.peer_time(0, NOW + MINUTE, hlc.QUALITY_SYNCED)
+    own = Clock()
+    own.set_wall(0, NOW_S * 1000, hlc.QUALITY_RTC)
+    assert not own.peer_time(0, NOW + MINUTE, hlc.QUALITY_SYNCED)
     known = Clock()
     known.floor(NOW)
     assert not known.peer_time(0, NOW - 60 * MINUTE, hlc.QUALITY_SYNCED)  # never behind what was signed

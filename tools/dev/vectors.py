@@ -177,8 +177,9 @@ def _frames() -> list[Row]:
     some = [one.data for _, one in _some_messages()]
     digests = [[0, 0, fp8(0, 0).hex()], [2, 1, fp8(1, 5).hex()]]
     raw = [[lane, count, bytes.fromhex(fp)] for lane, count, fp in digests]
-    parts: list[tuple[bytes, int, Any]] = [(b"\x69\x20", ranges.SKIP, b""), (b"\x69\x21", ranges.FINGERPRINT, (40, b"\7" * 8)),
-             (b"", ranges.KEYS, b"\xf0" * 16 + b"\xf1" * 16)]
+    parts: list[tuple[bytes, int, Any]] = [
+        (b"\x69\x20", ranges.SKIP, b""), (b"\x69\x21", ranges.FINGERPRINT, (40, b"\7" * 8)),
+        (b"", ranges.KEYS, b"\xf0" * 16 + b"\xf1" * 16)]
     listed = [[hi.hex(), mode, [value[0], value[1].hex()] if isinstance(value, tuple) else value.hex()]
               for hi, mode, value in parts]
     return [
