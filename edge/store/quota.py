@@ -1,8 +1,8 @@
 """How much the store may keep, and what goes first when that is too much.
 
-The quota is of bytes on the disk: the database and its write-ahead log together. Over it, the lowest lane loses its
-oldest messages first. Each lane has a cap besides, so that a flood in a high lane can't push everything else out.
-Our own direct messages that still wait for a receipt are not evicted. DESIGN, Store and forward.
+The quota is of bytes on the disk: the database, its write-ahead log and the reserve together. Over it, the lowest lane
+loses its oldest messages first. Each lane has a cap besides, so that a flood in a high one can't push out everything
+else. Our own direct messages that still wait for a receipt are not evicted. DESIGN, Store and forward.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from edge.core import limits
 QUOTA_BYTES = 256 * 1024 * 1024
 QUOTA_BYTES_MIN = 1_000_000
 PAGE_BYTES = 4096
-BATCH_BYTES_MAX = 1024 * 1024
+BATCH_BYTES_MAX = 512 * 1024
 ROW_BYTES = 136  # what a message costs in the file beside its own bytes: row, four indexes, fill factor (measured)
 
 # the most of the quota that one lane may take, in thousandths; what the others leave unused is lane 3's
@@ -32,10 +32,12 @@ class Quota:
             raise ValueError(f"quota_bytes must be at least {QUOTA_BYTES_MIN}, not {quota_bytes}")
         self.quota_bytes = quota_bytes
         self.checkpoint_pages = min(1000, quota_bytes // 16 // PAGE_BYTES)
-        self.batch_bytes = min(BATCH_BYTES_MAX, quota_bytes // 8)  # of messages in one transaction
+        self.batch_bytes = min(BATCH_BYTES_MAX, quota_bytes // 16)  # of messages in one transaction
+        self.rows_max = min(512, self.batch_bytes // 512)  # deleted in one transaction
         # the log: its checkpoint mark and one batch with all the index pages that it may touch
         self.log_bytes = self.checkpoint_pages * PAGE_BYTES + 2 * self.batch_bytes
-        self.file_bytes = quota_bytes - self.log_bytes
+        self.reserve_bytes = self.log_bytes  # so that a full log can be written back whole
+        self.file_bytes = quota_bytes - self.log_bytes - self.reserve_bytes
         self.slack_bytes = max(65536, self.file_bytes // 64)
 
     def excess(self, held: list[int], used_bytes: int, room_bytes: int) -> tuple[int, int] | None:

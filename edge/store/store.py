@@ -17,7 +17,8 @@ from edge.store import boot, files, rows, schema, search, thin
 from edge.store.faults import is_damage, is_full, store_error
 from edge.store.intake import Intake, empty_held
 from edge.store.lock import DirLock
-from edge.store.quota import PAGE_BYTES, QUOTA_BYTES, ROW_BYTES, Quota
+from edge.store.quota import PAGE_BYTES, QUOTA_BYTES, QUOTA_BYTES_MIN, ROW_BYTES, Quota
+from edge.store.reserve import Reserve, free_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 _MESSAGES, _BYTES, _FLOOR, _EXPIRED, _EVICTED, _REFUSED = range(6)
 _LANE_COLUMNS = "messages, bytes, floor_hlc, expired, evicted, refused"
 _LANE_UPDATE = f"UPDATE lane SET ({_LANE_COLUMNS}) = (?, ?, ?, ?, ?, ?) WHERE lane = ?"
-EXPIRE_ROWS_MAX = 2048
 SHRINK_BYTES_MIN = 4 * 1024 * 1024  # unused space below this is left for what comes next
 SHRINK_PAGES = 256
 
@@ -67,8 +67,8 @@ class Store:
     """An open store; `Store.open` makes one. commit, expire, evict, index_some, flush and backup belong to one thread
     at a time (a lock sees to it); the others read on their own connection and may run in the event loop."""
 
-    def __init__(self, path: str, db: sqlite3.Connection, reader: sqlite3.Connection, lock: DirLock,
-                 quota: Quota) -> None:
+    def __init__(self, path: str, db: sqlite3.Connection, reader: sqlite3.Connection, lock: DirLock, quota: Quota,
+                 reserve: Reserve) -> None:
         self.path = path
         self.trouble = ""  # one line while the last write failed
         self.batch_bytes = quota.batch_bytes  # the most that one commit should bring
@@ -77,6 +77,7 @@ class Store:
         self._file_lock = lock
         self._lock = threading.Lock()
         self._quota = quota
+        self._reserve = reserve
         self._intake = Intake(db, self._replace)
         self._own = 0
         self._gone: Gone = {}  # committed, not yet told
@@ -91,15 +92,19 @@ class Store:
              replace_damaged: bool = False) -> Store:
         """Open or make the database at `path` and hold its lock.
 
-        quota_bytes: of file and log together, QUOTA_BYTES_MIN or more (else ValueError). now_s: unix seconds for the
-        record of migrations. key_is_new: False when the node's key is older than this start, so that an empty
-        database means a lost one. replace_damaged: an operator's wish to have a damaged file moved aside (as
-        PATH.damaged-N) and to start empty. Raises AlreadyRunning, StoreNewer (file untouched), StoreError.
+        quota_bytes: of all files together, QUOTA_BYTES_MIN or more (else ValueError); less is taken where the disk has
+        less room. now_s: unix seconds for the record of migrations. key_is_new: False when the node's key is older
+        than this start, so that an empty database means a lost one. replace_damaged: an operator's wish to have a
+        damaged file moved aside (as PATH.damaged-N) and to start empty. Raises AlreadyRunning, StoreNewer (file
+        untouched), StoreError.
         """
-        quota = Quota(quota_bytes)
+        quota = Quota(quota_bytes)  # refuses what is too small, before anything is touched
         lock = DirLock(path + ".lock")
         lock.acquire()
         try:
+            # a quota larger than the disk would never be reached: the disk would be full first
+            own_bytes = sum([files.size(path + tail) for tail in ("", "-wal", ".reserve")])
+            quota = Quota(max(QUOTA_BYTES_MIN, min(quota_bytes, own_bytes + free_bytes(path) * 3 // 4)))
             try:
                 return cls._open(path, quota, now_s, lock, key_is_new)
             except sqlite3.Error as error:
@@ -117,9 +122,17 @@ class Store:
     @classmethod
     def _open(cls, path: str, quota: Quota, now_s: int, lock: DirLock, key_is_new: bool) -> Store:
         is_new = files.size(path) == 0
-        db = _open_writer(path, quota, now_s)
+        reserve = Reserve(path + ".reserve", quota.reserve_bytes)
         try:
-            store = cls(path, db, files.connect(path, "ro"), lock, quota)
+            db = _open_writer(path, quota, now_s)
+        except sqlite3.Error as error:
+            if not is_full(error):
+                raise
+            reserve.spend()
+            db = _open_writer(path, quota, now_s)
+        try:
+            store = cls(path, db, files.connect(path, "ro"), lock, quota, reserve)
+            reserve.refill()
         except BaseException:
             db.close()
             raise
@@ -136,6 +149,7 @@ class Store:
             pass  # `trouble` says so; what is lost is a kept number, never a message
         self._reader.close()
         self._db.close()
+        self._reserve.hold()
         self._file_lock.release()
 
     # --- writing
@@ -149,12 +163,13 @@ class Store:
         """
         room = sum([len(m.data) for m in messages]) + ROW_BYTES * len(messages)
         with self._lock:
-            try:
-                return self._transaction(lambda: self._put(messages, room))
-            except sqlite3.Error as error:
-                if not is_full(error):
-                    raise self._failed(error) from error
-                self.trouble = "the disk is full: only alerts and direct messages are taken, while they fit"
+            if not self._reserve.spent or self._reserve.refill():
+                try:
+                    return self._transaction(lambda: self._put(messages, room))
+                except sqlite3.Error as error:
+                    if not is_full(error):
+                        raise self._failed(error) from error
+                    self._make_room()
             return self._commit_scarce(messages)
 
     def _put(self, messages: list[Message], room: int) -> list[Outcome]:
@@ -178,6 +193,7 @@ class Store:
         for m, result in zip(messages, out, strict=True):
             if result[1] == effects.FULL:
                 self._refused[m.lane] += 1
+        self.trouble = "the disk is full: only alerts and direct messages are taken, while they fit"
         return out
 
     def _try_scarce(self, batch: list[Message], stored: dict[bytes, Outcome]) -> None:
@@ -192,19 +208,19 @@ class Store:
         # pages that the lower lanes give up can be written without the file growing
         room = sum([len(m.data) + ROW_BYTES for m in batch]) + 8 * PAGE_BYTES
         for lane in range(limits.LANES - 1, limits.LANE_DIRECT, -1):
-            found = thin.oldest(self._db, lane, room, self._own)
+            found = thin.oldest(self._db, lane, room, self._own, self._quota.rows_max)
             if found:
                 self._take_out(found, _EVICTED)
                 break
         return self._put(batch, 0)
 
-    def expire(self, now_s: int, limit: int = EXPIRE_ROWS_MAX) -> dict[int, list[tuple[int, bytes]]]:
-        """Delete at most `limit` messages that have expired by `now_s` (unix seconds): {lane: [(hlc, id)]}.
+    def expire(self, now_s: int) -> dict[int, list[tuple[int, bytes]]]:
+        """Delete messages that have expired by `now_s` (unix seconds): {lane: [(hlc, id)]}.
 
-        Call again while something comes back. Raises StoreError.
+        A bounded number at a time: call again while something comes back. Raises StoreError.
         """
         with self._lock:
-            found = self._ask(lambda: thin.expired(self._db, now_s, limit))
+            found = self._ask(lambda: thin.expired(self._db, now_s, self._quota.rows_max))
             if found:
                 self._write(lambda: self._take_out(found, _EXPIRED))
         out: dict[int, list[tuple[int, bytes]]] = {}
@@ -228,10 +244,15 @@ class Store:
         with self._lock:
             return self._write(lambda: search.index_some(self._db, limit))
 
-    def shrink(self) -> None:
-        """Give a part of the file back to the disk, where much of it is unused. Raises StoreError."""
+    def tidy(self) -> None:
+        """Give a part of the file back to the disk, where much of it is unused; take the reserve back when there is
+        room for it. Raises StoreError."""
         with self._lock:
-            if self._ask(self._free_pages) * PAGE_BYTES > max(SHRINK_BYTES_MIN, files.size(self.path) // 4):
+            if self._reserve.spent:
+                self._reserve.refill()
+            n_bytes = files.size(self.path)
+            unused = self._ask(self._free_pages) * PAGE_BYTES
+            if unused > max(SHRINK_BYTES_MIN, n_bytes // 4) or (unused and n_bytes > self._quota.file_bytes):
                 # not inside a transaction of ours: each step is one of its own
                 self._ask(lambda: self._db.execute(f"PRAGMA incremental_vacuum({SHRINK_PAGES})").fetchall())
 
@@ -328,9 +349,22 @@ class Store:
 
     def _write(self, action: Callable[[], T]) -> T:
         try:
-            return self._transaction(action)
+            try:
+                return self._transaction(action)
+            except sqlite3.Error as error:
+                if not is_full(error) or self._reserve.spent:
+                    raise
+                self._make_room()
+                return self._transaction(action)
         except sqlite3.Error as error:
             raise self._failed(error) from error
+
+    def _make_room(self) -> None:
+        self._reserve.spend()
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+        except sqlite3.Error:
+            pass  # what is in the log stays there; the next transaction tells whether it has room
 
     def _transaction(self, action: Callable[[], T]) -> T:
         """Run `action` in one transaction, with the lanes' sums and the kept numbers; all of it happens or nothing."""
@@ -380,7 +414,7 @@ class Store:
         spent: set[int] = set()  # lanes with nothing left that may go
         while (excess := self._excess(room, spent)) is not None:
             lane, n_bytes = excess
-            found = thin.oldest(self._db, lane, n_bytes, self._own)
+            found = thin.oldest(self._db, lane, n_bytes, self._own, self._quota.rows_max)
             if found:
                 self._take_out(found, _EVICTED)
             else:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     # n, lane, hlc, id, author, seq, bytes, data where it is indexed
     Row = tuple[int, int, int, bytes, int, int, int, bytes | None]
 
-ROWS_MAX = 512  # in one transaction, so that commits never wait long
 _SELECT = "SELECT n, lane, hlc, id, author, seq, length(data), CASE WHEN n <= ? THEN data END FROM message "
 
 
@@ -26,8 +25,8 @@ def expired(db: sqlite3.Connection, now_s: int, limit: int) -> list[Row]:
     return db.execute(sql, (search.mark(db), now_s, limit)).fetchall()
 
 
-def oldest(db: sqlite3.Connection, lane: int, n_bytes: int, own: int) -> list[Row]:
-    """The oldest rows of a lane, until they make up `n_bytes` or ROWS_MAX rows.
+def oldest(db: sqlite3.Connection, lane: int, n_bytes: int, own: int, limit: int) -> list[Row]:
+    """The oldest rows of a lane, until they make up `n_bytes` or `limit` rows.
 
     own: the number of our own key (0: none); our direct messages without a receipt stay.
     """
@@ -35,7 +34,7 @@ def oldest(db: sqlite3.Connection, lane: int, n_bytes: int, own: int) -> list[Ro
                        AND NOT (author = ? AND type = ? AND dest IS NOT NULL AND receipted IS NULL)
                        ORDER BY hlc, id LIMIT ?"""
     out: list[Row] = []
-    for row in db.execute(sql, (search.mark(db), lane, own, DIRECT, ROWS_MAX)):
+    for row in db.execute(sql, (search.mark(db), lane, own, DIRECT, limit)):
         if n_bytes <= 0:
             break
         out.append(row)

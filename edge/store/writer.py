@@ -13,7 +13,6 @@ import time
 
 from edge.core import limits
 from edge.errors import StoreError
-from edge.store.store import EXPIRE_ROWS_MAX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,7 +168,6 @@ class Writer:
         found = self.store.expire(now_s)
         if found:
             self._tell(self._tell_gone, {lane: (rows, 0) for lane, rows in found.items()})
-        if sum([len(rows) for rows in found.values()]) >= EXPIRE_ROWS_MAX:
             self._jobs.put(("expire", now_s))  # behind what came meanwhile
             return
         if time.monotonic() - self._flushed_s >= FLUSH_S:
@@ -181,7 +179,7 @@ class Writer:
         if self.store.index_some(INDEX_ROWS) == INDEX_ROWS and (rounds > 1 or self._jobs.empty()):
             self._jobs.put(("index", rounds - 1))
         elif self._jobs.empty():
-            self.store.shrink()
+            self.store.tidy()
 
     def _do_call(self, action: Callable[[], Any], on_done: Callable[[Any, Exception | None], None]) -> None:
         try:
