@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from edge.config import Config
 
+CACHE = os.path.join(sys.prefix, "waypost-pycache")
+
 
 def run(args: argparse.Namespace) -> NoReturn:
     """waypost run"""
@@ -38,7 +40,7 @@ def plan(directory: str, overrides: list[str], as_json: bool) -> dict[str, Any]:
     settings, problems = config.load(directory, overrides)
     links = _links(settings, problems)
     return {
-        "dir": directory, "json": as_json, "path": [os.path.abspath(one) for one in sys.path if one],
+        "dir": directory, "json": as_json, "path": search_path(),
         "version": package_version(), "settings": settings.values, "links": links,
         "problems": [str(problem) for problem in problems],
     }
@@ -46,25 +48,35 @@ def plan(directory: str, overrides: list[str], as_json: bool) -> dict[str, Any]:
 
 def become(start: dict[str, Any]) -> NoReturn:
     """Replace this process by the node that `start` describes."""
+    sys.stdout.flush()
+    words = command(hand_over(start))
+    os.execve(words[0], words, dict(os.environ, MALLOC_ARENA_MAX="1"))
+
+
+def hand_over(start: dict[str, Any]) -> int:
+    """The number of an open anonymous file that holds `start`; a child may inherit it."""
     import marshal
 
-    sys.stdout.flush()
-    data = marshal.dumps(start)
     fd = os.memfd_create("waypost", 0)
-    os.write(fd, data)
+    with open(fd, "wb", closefd=False) as file:
+        file.write(marshal.dumps(start))
     os.lseek(fd, 0, os.SEEK_SET)
-    environment = dict(os.environ, MALLOC_ARENA_MAX="1")
-    lean = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lean.py")
-    os.execve(sys.executable, [sys.executable, *_flags(), lean, str(fd)], environment)
+    return fd
 
 
-def _flags() -> list[str]:
-    # isolated, without site: its path is handed over. -OO where the library was compiled so, else it costs memory
-    from importlib.util import cache_from_source
-
+def command(fd: int) -> list[str]:
+    """The command line of the lean interpreter: isolated, without site since its path is handed over, and without
+    docstrings where tools/warm.py has compiled for that (compiling now would cost more than it saves)."""
     flags = ["-I", "-S", "-X", "utf8"]
-    source = os.path.join(os.path.dirname(os.__file__), "asyncio", "base_events.py")
-    return [*flags, "-OO"] if os.path.exists(cache_from_source(source, optimization=2)) else flags
+    if os.path.isdir(CACHE):
+        flags += ["-OO", "-X", "pycache_prefix=" + CACHE]
+    lean = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lean.py")
+    return [sys.executable, *flags, lean, str(fd)]
+
+
+def search_path() -> list[str]:
+    """Where this interpreter finds modules, as full paths."""
+    return [os.path.abspath(one or ".") for one in sys.path]
 
 
 def _links(settings: Config, problems: list[ConfigError]) -> list[tuple[str, str, dict[str, Any]]]:

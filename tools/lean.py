@@ -8,6 +8,10 @@ docs/BENCH.md has the figures. Nothing else may be imported before that is done.
 
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class Lazy(type(sys)):  # type: ignore[misc]
     """A module that is imported when an attribute that it was not given beforehand is first asked for."""
@@ -17,7 +21,7 @@ class Lazy(type(sys)):  # type: ignore[misc]
             raise AttributeError(name)
         return getattr(self.load(), name)
 
-    def load(self):  # type: ignore[no-untyped-def]
+    def load(self) -> "Any":
         """Import the real one, which takes this one's place."""
         own = self.__name__
         if sys.modules.get(own) is self:
@@ -98,6 +102,12 @@ def main() -> int:
         start = marshal.load(file)
     sys.path[:] = start["path"]
     leave_out()
+    if "warm" in start:
+        for name in start["warm"]:
+            module = __import__(name)
+            if isinstance(module, Lazy):
+                module.load()
+        return 0
     from tools.run import main as run
 
     return run(start)

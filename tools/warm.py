@@ -1,0 +1,40 @@
+"""Compiles what a node loads, once, at set-up: without docstrings a node is 0.6 MB smaller, once all is compiled.
+
+    python -m tools.warm
+
+The compiled files go into a folder of the virtual environment, for the standard library may belong to somebody else.
+Without that folder a node runs all the same, only larger. Sources that change later are compiled again by themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from boards import loader
+from tools import cli_run
+
+MODULES = (
+    "tools.run", "edge.services", "edge.web.app", "edge.web.server", "json", "inspect", "traceback", "subprocess",
+    "linecache", "shutil", "locale",
+)
+
+
+def main() -> int:
+    """Fill the folder; gives 0 also where it can't be written, since nothing depends on it."""
+    try:
+        os.makedirs(cli_run.CACHE, exist_ok=True)
+    except OSError as error:
+        print(f"waypost: {cli_run.CACHE} can't be made ({error.strerror}); nodes will be a little larger")
+        return 0
+    drivers = {link.driver.partition(":")[0] for name in loader.names() for link in loader.load(name).links}
+    start = {"path": cli_run.search_path(), "warm": [*MODULES, *sorted(drivers)]}
+    fd = cli_run.hand_over(start)
+    subprocess.run(cli_run.command(fd), pass_fds=[fd], check=True)
+    os.close(fd)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
