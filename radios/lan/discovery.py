@@ -140,11 +140,11 @@ class Discovery:
 
     def _look(self) -> bool:
         """Join the group on every interface that there is now; True when they are others than before."""
-        before = [(i.index, i.ipv4) for i in self.interfaces]
+        before = [interface.facts() for interface in self.interfaces]
         self.interfaces = net.interfaces(self._only)
         for one in self._families:
             one.join(self.interfaces)
-        return before != [(i.index, i.ipv4) for i in self.interfaces]
+        return before != [interface.facts() for interface in self.interfaces]
 
     def status(self) -> dict[str, str | int]:
         """Facts for the status: interfaces in use and nodes heard of."""

@@ -25,24 +25,32 @@ if TYPE_CHECKING:
 _SIOCGIFFLAGS, _SIOCGIFADDR = 0x8913, 0x8915
 _IFF_UP, _IFF_LOOPBACK, _IFF_RUNNING, _IFF_MULTICAST = 0x1, 0x8, 0x40, 0x1000
 _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29
+_IFA_F_TENTATIVE = 0x40
 _RTMGRP_LINK, _RTMGRP_IPV4_IFADDR, _RTMGRP_IPV6_IFADDR = 0x1, 0x10, 0x100
 
 
 class Interface:
-    """One interface that is up: its kernel index, its name, its first IPv4 address (4 bytes) or None."""
+    """One interface that is up: its kernel index, its name, its first IPv4 address (4 bytes) or None, and whether it
+    has an IPv6 address that can be used already."""
 
-    __slots__ = ("index", "name", "ipv4")
+    __slots__ = ("index", "name", "ipv4", "ipv6")
 
-    def __init__(self, index: int, name: str, ipv4: bytes | None) -> None:
+    def __init__(self, index: int, name: str, ipv4: bytes | None, ipv6: bool) -> None:
         self.index = index
         self.name = name
         self.ipv4 = ipv4
+        self.ipv6 = ipv6
+
+    def facts(self) -> tuple[int, bytes | None, bool]:
+        """What makes it another interface than before."""
+        return self.index, self.ipv4, self.ipv6
 
 
 def interfaces(only: Iterable[str] = ()) -> list[Interface]:
     """The interfaces that are up, plugged in and can multicast, and loopback; `only` those named, all when empty."""
     wanted = set(only)
     out: list[Interface] = []
+    ipv6 = _ipv6_ready()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         for index, name in socket.if_nameindex():
             if (wanted and name not in wanted) or len(out) >= bounds.INTERFACES_MAX:
@@ -58,8 +66,18 @@ def interfaces(only: Iterable[str] = ()) -> list[Interface]:
                 ipv4 = fcntl.ioctl(probe, _SIOCGIFADDR, request)[20:24]
             except OSError:
                 ipv4 = None
-            out.append(Interface(index, name, ipv4))
+            out.append(Interface(index, name, ipv4, index in ipv6))
     return out
+
+
+def _ipv6_ready() -> set[int]:
+    """Indexes of interfaces with an IPv6 address that is not still being probed for duplicates."""
+    try:
+        with open("/proc/net/if_inet6") as file:
+            rows = [line.split() for line in file]
+    except OSError:
+        return set()
+    return {int(row[1], 16) for row in rows if len(row) > 4 and not int(row[4], 16) & _IFA_F_TENTATIVE}
 
 
 class Multicast:
@@ -111,8 +129,11 @@ class Multicast:
             self._membership(False, index)
             self._joined.discard(index)
         for interface in interfaces:
-            if (self.family == socket.AF_INET6 or interface.ipv4) and self._membership(True, interface.index):
+            if self._usable(interface) and self._membership(True, interface.index):
                 self._joined.add(interface.index)
+
+    def _usable(self, interface: Interface) -> bool:
+        return interface.ipv6 if self.family == socket.AF_INET6 else interface.ipv4 is not None
 
     def _membership(self, join: bool, index: int) -> bool:
         try:
@@ -130,10 +151,12 @@ class Multicast:
 
     def send(self, interface: Interface, data: bytes) -> bool:
         """Send to the group on one interface. False where the kernel refuses: no address, no route, just gone."""
+        if not self._usable(interface):
+            return False
         try:
             if self.family == socket.AF_INET:
                 # with the address named, loopback sends from 127.0.0.1 and not from 0.0.0.0
-                request = bytes(4) + (interface.ipv4 or bytes(4)) + struct.pack("=I", interface.index)
+                request = bytes(4) + (interface.ipv4 or b"") + struct.pack("=I", interface.index)
                 self.talk.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, request)
                 self.talk.sendto(data, (self.group, self.port))
             else:
@@ -158,7 +181,7 @@ def watch() -> socket.socket | None:
 
 
 def listen(kind: int, port: int) -> socket.socket:
-    """A socket for both families on `port` (0: any), bound; IPv4 alone where there is no IPv6. Raises OSError."""
+    """A socket for both families on `port` (0: any), TCP listens; IPv4 alone where there is no IPv6. Raises OSError."""
     for family, host in ((socket.AF_INET6, "::"), (socket.AF_INET, "0.0.0.0")):
         try:
             sock = socket.socket(family, kind | socket.SOCK_NONBLOCK)
@@ -171,6 +194,8 @@ def listen(kind: int, port: int) -> socket.socket:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 buffers(sock)
             sock.bind((host, port))
+            if kind == socket.SOCK_STREAM:
+                sock.listen(bounds.HALF_OPEN_MAX)  # only now it is sure: two may bind at the same moment
             return sock
         except OSError as error:
             sock.close()
