@@ -3,7 +3,7 @@
 It decides which provider serves a call, how long that may take and how much may go on at once; whether the caller may
 is the registry's word. It never forwards: a neighbour's call is served here or refused, and only this node's owner can
 have a call carried to a neighbour, since it goes there in the node's own name. What a neighbour sends can end a call or
-be counted as dropped; it never raises. PROTOCOL 7; docs/CAPABILITIES.md has the version rule.
+be counted as dropped; it never raises. PROTOCOL 10; docs/CAPABILITIES.md has the version rule.
 
 The shell hands in `send(link, handle, lane, payload)`, `trust_of(key, member)` and `now_ms()`, and calls `on_peer`,
 `on_frame` and, at the end, `await close()`. A client of the control socket is a peer on the link "local" whose info is

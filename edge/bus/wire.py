@@ -1,4 +1,4 @@
-"""The frames of the bus: CBOR lists, one a link frame of kind BUS. PROTOCOL 7.
+"""The frames of the bus: CBOR lists, one a link frame of kind BUS. PROTOCOL 10.
 
     [1 CALL, call_id, "name@major.minor", params, deadline_ms]   on the control socket ?to: a node key
     [2 ITEM, call_id, value]              one item of a stream

@@ -2,7 +2,7 @@
 
 The text is sealed to the destination's key before it becomes a message: neighbours carry it without reading it, and so
 does this node's own outbox, whose texts can't be opened again. An inbox row's text is opened with the node's seed,
-which is used for nothing else here and never leaves. PROTOCOL 4.2.
+which is used for nothing else here and never leaves. PROTOCOL 3.4.
 """
 
 from __future__ import annotations

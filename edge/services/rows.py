@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PAGE_ROWS = 50
 SCAN_ROWS_MAX = 5000  # looked at for one question
-TEXT, NAME, SEALED = 1, 2, 3  # keys of a body, PROTOCOL 4
+TEXT, NAME, SEALED = 1, 2, 3  # keys of a body, PROTOCOL 3.5
 
 
 def shape(row: dict[str, Any]) -> dict[str, Any]:
