@@ -18,9 +18,13 @@ def connect(path: str, mode: str, cache_kib: int = READER_CACHE_KIB) -> sqlite3.
     name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     db = sqlite3.connect(f"file:{name}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False,
                          cached_statements=32, timeout=BUSY_MS_MAX / 1000)
-    db.execute(f"PRAGMA cache_size = -{cache_kib}")
-    if mode == "ro":
-        db.execute("PRAGMA query_only = ON")
+    try:
+        db.execute(f"PRAGMA cache_size = -{cache_kib}")
+        if mode == "ro":
+            db.execute("PRAGMA query_only = ON")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 

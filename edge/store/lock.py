@@ -38,9 +38,12 @@ class DirLock:
                 f"another node holds it{f' (process {holder})' if holder else ''}", where=self.path,
                 hint="stop the other node, or give this one its own directory with --dir",
             ) from error
-        os.ftruncate(fd, 0)
-        os.write(fd, b"%d\n" % os.getpid())
         self._fd = fd
+        try:
+            os.ftruncate(fd, 0)
+            os.write(fd, b"%d\n" % os.getpid())
+        except OSError:
+            pass  # a full disk; the lock holds all the same
 
     def release(self) -> None:
         """Give the lock back; harmless when it isn't held."""

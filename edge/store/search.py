@@ -34,6 +34,11 @@ def mark(db: sqlite3.Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def is_behind(db: sqlite3.Connection) -> bool:
+    """Whether there are rows that the index has not seen."""
+    return bool((db.execute("SELECT max(n) FROM message").fetchone()[0] or 0) > mark(db))
+
+
 def index_some(db: sqlite3.Connection, limit: int) -> int:
     """Take at most `limit` rows into the index, inside the caller's transaction; gives how many rows were read."""
     rows = db.execute("SELECT n, data FROM message WHERE n > ? ORDER BY n LIMIT ?", (mark(db), limit)).fetchall()

@@ -53,14 +53,24 @@ def _open_writer(path: str, quota: Quota, now_s: int) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA secure_delete = OFF")
         db.execute("PRAGMA trusted_schema = OFF")
-        db.execute(f"PRAGMA wal_autocheckpoint = {quota.checkpoint_pages}")
-        db.execute(f"PRAGMA journal_size_limit = {quota.log_bytes}")
-        db.execute(f"PRAGMA max_page_count = {quota.quota_bytes // PAGE_BYTES}")
+        _apply(db, quota)
         schema.migrate(db, now_s)
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _apply(db: sqlite3.Connection, quota: Quota) -> None:
+    db.execute(f"PRAGMA wal_autocheckpoint = {quota.checkpoint_pages}")
+    db.execute(f"PRAGMA journal_size_limit = {quota.log_bytes}")
+    db.execute(f"PRAGMA max_page_count = {quota.quota_bytes // PAGE_BYTES}")
+
+
+def _fitting(path: str, quota_bytes: int) -> Quota:
+    """The quota asked for, or what the disk has room for: one larger than the disk would be of no use."""
+    own_bytes = sum([files.size(path + tail) for tail in ("", "-wal", ".reserve")])
+    return Quota(max(QUOTA_BYTES_MIN, min(quota_bytes, own_bytes + free_bytes(path) * 3 // 4)))
 
 
 class Store:
@@ -71,12 +81,12 @@ class Store:
                  reserve: Reserve) -> None:
         self.path = path
         self.trouble = ""  # one line while the last write failed
-        self.batch_bytes = quota.batch_bytes  # the most that one commit should bring
         self._db = db
         self._reader = reader
         self._file_lock = lock
         self._lock = threading.Lock()
         self._quota = quota
+        self._asked_bytes = quota.quota_bytes
         self._reserve = reserve
         self._intake = Intake(db, self._replace)
         self._own = 0
@@ -98,20 +108,17 @@ class Store:
         damaged file moved aside (as PATH.damaged-N) and to start empty. Raises AlreadyRunning, StoreNewer (file
         untouched), StoreError.
         """
-        quota = Quota(quota_bytes)  # refuses what is too small, before anything is touched
+        Quota(quota_bytes)  # refuses what is too small, before anything is touched
         lock = DirLock(path + ".lock")
         lock.acquire()
         try:
-            # a quota larger than the disk would never be reached: the disk would be full first
-            own_bytes = sum([files.size(path + tail) for tail in ("", "-wal", ".reserve")])
-            quota = Quota(max(QUOTA_BYTES_MIN, min(quota_bytes, own_bytes + free_bytes(path) * 3 // 4)))
             try:
-                return cls._open(path, quota, now_s, lock, key_is_new)
+                return cls._open(path, quota_bytes, now_s, lock, key_is_new)
             except sqlite3.Error as error:
                 if not (replace_damaged and is_damage(error)):
                     raise store_error(path, error) from error
                 files.move_aside(path, "damaged")
-                return cls._open(path, quota, now_s, lock, key_is_new)
+                return cls._open(path, quota_bytes, now_s, lock, key_is_new)
         except sqlite3.Error as error:
             lock.release()
             raise store_error(path, error) from error
@@ -120,18 +127,21 @@ class Store:
             raise
 
     @classmethod
-    def _open(cls, path: str, quota: Quota, now_s: int, lock: DirLock, key_is_new: bool) -> Store:
+    def _open(cls, path: str, quota_bytes: int, now_s: int, lock: DirLock, key_is_new: bool) -> Store:
+        quota = _fitting(path, quota_bytes)
         is_new = files.size(path) == 0
         reserve = Reserve(path + ".reserve", quota.reserve_bytes)
         try:
             db = _open_writer(path, quota, now_s)
-        except sqlite3.Error as error:
-            if not is_full(error):
+        except sqlite3.Error:
+            if free_bytes(path) > reserve.n_bytes:
                 raise
+            # a full disk shows in many ways here: SQLite needs room even to look
             reserve.spend()
             db = _open_writer(path, quota, now_s)
         try:
             store = cls(path, db, files.connect(path, "ro"), lock, quota, reserve)
+            store._asked_bytes = quota_bytes
             reserve.refill()
         except BaseException:
             db.close()
@@ -151,6 +161,11 @@ class Store:
         self._db.close()
         self._reserve.hold()
         self._file_lock.release()
+
+    @property
+    def batch_bytes(self) -> int:
+        """The most that one commit should bring."""
+        return self._quota.batch_bytes
 
     # --- writing
 
@@ -185,7 +200,8 @@ class Store:
     def _commit_scarce(self, messages: list[Message]) -> list[Outcome]:
         urgent = [m for m in messages if m.lane <= limits.LANE_DIRECT]
         stored: dict[bytes, Outcome] = {}
-        self._try_scarce(urgent, stored)
+        if urgent:
+            self._try_scarce(urgent, stored)
         if not stored:
             for m in urgent:
                 self._try_scarce([m], stored)
@@ -205,8 +221,8 @@ class Store:
                 raise self._failed(error) from error
 
     def _put_scarce(self, batch: list[Message]) -> list[Outcome]:
-        # pages that the lower lanes give up can be written without the file growing
-        room = sum([len(m.data) + ROW_BYTES for m in batch]) + 8 * PAGE_BYTES
+        # unused pages can be written without the file growing; the lower lanes give up as many as are needed
+        room = sum([len(m.data) + ROW_BYTES for m in batch]) + 16 * PAGE_BYTES - self._free_pages() * PAGE_BYTES
         for lane in range(limits.LANES - 1, limits.LANE_DIRECT, -1):
             found = thin.oldest(self._db, lane, room, self._own, self._quota.rows_max)
             if found:
@@ -242,12 +258,22 @@ class Store:
     def index_some(self, limit: int = 256) -> int:
         """Take at most `limit` messages into the search index; gives how many were looked at. Raises StoreError."""
         with self._lock:
+            if not self._ask(lambda: search.is_behind(self._db)):
+                return 0  # no transaction, so that an idle node writes nothing
             return self._write(lambda: search.index_some(self._db, limit))
 
     def tidy(self) -> None:
-        """Give a part of the file back to the disk, where much of it is unused; take the reserve back when there is
-        room for it. Raises StoreError."""
+        """Now and then: fit the quota to what the disk has become, take the reserve back, give unused space back.
+
+        Raises StoreError.
+        """
         with self._lock:
+            quota = _fitting(self.path, self._asked_bytes)
+            if abs(quota.quota_bytes - self._quota.quota_bytes) > self._quota.quota_bytes // 8:
+                self._quota = quota
+                self._reserve.n_bytes = quota.reserve_bytes
+                self._reserve.refill()
+                self._ask(lambda: _apply(self._db, quota))
             if self._reserve.spent:
                 self._reserve.refill()
             n_bytes = files.size(self.path)

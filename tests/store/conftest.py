@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,3 +40,35 @@ def opener(path: str) -> Iterator[Opener]:
 def store(opener: Opener) -> Store:
     """The test's store."""
     return opener()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Makes a disk of its own of so many bytes; needs root."""
+    mounted: list[str] = []
+
+    def make(n_bytes: int) -> Path:
+        folder = tmp_path / "disk"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={n_bytes}", "waypost-test", str(folder)]
+        if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("needs root and mount(8)")
+        mounted.append(str(folder))
+        return folder
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill_disk(folder: Path) -> Path:
+    """Take all the room that is left; gives the file to delete."""
+    path = folder / "filler"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        while True:
+            os.write(fd, bytes(4096))
+    except OSError:
+        return path
+    finally:
+        os.close(fd)
