@@ -243,7 +243,7 @@ class Bus:
             if quarantine_ms:
                 resting_ms = min(resting_ms or quarantine_ms, quarantine_ms)
             else:
-                fit.append((self._health.failures(provider), -version[1], i, peer))
+                fit.append((self._health.failures(provider, now_ms), -version[1], i, peer))
         if fit:
             return [one[3] for one in sorted(fit, key=lambda one: one[:3])]
         if resting_ms:

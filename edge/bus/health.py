@@ -14,11 +14,14 @@ PROVIDERS_MAX = 256
 FAILURES = ("deadline_exceeded", "unavailable", "internal")
 
 
+_FINE = None
+
+
 class Health:
     """Outcomes by provider: (node key or link address, capability name)."""
 
     def __init__(self) -> None:
-        self._rings: dict[tuple[bytes, str], list[bool]] = {}
+        self._rings: dict[tuple[bytes, str], list[int | None]] = {}  # for each call when it failed, or _FINE
         self._until_ms: dict[tuple[bytes, str], int] = {}
 
     def note(self, provider: tuple[bytes, str], code: str, now_ms: int) -> bool:
@@ -28,18 +31,19 @@ class Health:
             oldest = next(iter(self._rings))
             del self._rings[oldest]
             self._until_ms.pop(oldest, None)
-        ring.append(code not in FAILURES)
+        ring.append(now_ms if code in FAILURES else _FINE)
         del ring[:-SAMPLES]
         self._rings[provider] = ring
-        if ring.count(False) < FAILURES_MAX:
+        if len(ring) - ring.count(_FINE) < FAILURES_MAX:
             return False
         ring.clear()
         self._until_ms[provider] = now_ms + QUARANTINE_MS
         return True
 
-    def failures(self, provider: tuple[bytes, str]) -> int:
-        """Failures among the last calls."""
-        return self._rings.get(provider, []).count(False)
+    def failures(self, provider: tuple[bytes, str], now_ms: int) -> int:
+        """Failures among the last calls that are not older than a quarantine lasts."""
+        ring = self._rings.get(provider, ())
+        return sum(at_ms is not _FINE and now_ms - at_ms < QUARANTINE_MS for at_ms in ring)
 
     def quarantine_ms(self, provider: tuple[bytes, str], now_ms: int) -> int:
         """Milliseconds until it may be called again; 0 when it may now."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
-from tests.conftest import ROOT
 
 from edge.errors import BUS_ERRORS
+from tests.conftest import ROOT
 from tools.dev import docs
 
 
