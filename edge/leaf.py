@@ -2,17 +2,18 @@
 
 It runs under MicroPython and under CPython, gossips with one gateway (a node whose `lan.udp` is on) and with what else
 says hello to it, checks every signature itself, and keeps the newest messages. It decides nothing about messages and
-writes no more than its key and one number to the disk. docs/LEAF.md; the datagrams are in docs/PROTOCOL.md section 7.
+writes no more than its key and one number to the disk. docs/LEAF.md; the datagrams are in docs/PROTOCOL.md 8.3.
 
     micropython -m edge.leaf --gateway HOST:PORT [--port N] [--dir DIR] [--name NAME] [--community HEX] [--post TEXT]
 """
 
+import gc
 import json
 import os
 import sys
 
 from edge.compat import aio, crypto
-from edge.core import community, effects, frame, hlc, limits
+from edge.core import cbor, community, effects, frame, hlc, limits
 from edge.core import message as messages
 from edge.core.link import LinkInfo
 from edge.core.rng import Rng
@@ -24,6 +25,7 @@ PUSH_GAP_MS = 5  # what we send in one go is followed by so much silence
 PEERS_MAX = 4
 SILENT_MS = 90000
 SEQ_BLOCK = 64  # sequence numbers set aside at once, so that the flash is seldom written
+GARBAGE_BYTES_MAX = 32768
 YEAR_2024_MS = 1704067200000
 # the bounds of limits.py that cost memory, as a leaf has them
 BOUNDS = (("RECENT_IDS_MAX", 256), ("PENDING_MAX", 32), ("QUEUE_KEYS_MAX", 64), ("AUTHORS_MAX", 256),
@@ -122,18 +124,19 @@ class Leaf:
     """The shell around the machine.
 
     seed: 32 bytes. gateway: an address of aio.udp_address, or None to wait for others. community_key: 32 bytes or None.
-    tell(what, value) hears of "message" (a Message that is new here) and "peer" (the machine's info, with "up").
+    tell(what, value) hears of "message": (a Message that is new here, its text or None), and of "peer": a dict.
     next_seq: the first sequence number that this key has not used. reserve(next_seq) must put a number away safely
     before it comes back; None for a key that is thrown away.
     """
 
     def __init__(self, seed, name, gateway, community_key=None, tell=None, store=None, next_seq=1, reserve=None):
-        from edge.core.machine import Machine  # not before main has set BOUNDS: some are read on import
+        from edge.core.machine import Machine  # not before `prepare`
 
         self.machine = Machine(seed, name, Rng(os.urandom(16)))
         self.store = LeafStore() if store is None else store
         self._gateway = gateway
         self._tell = tell
+        self._seed = seed
         self._mac = community.Mac(community_key, community.DATAGRAM)
         self._member = community_key is not None
         self._reserve = reserve
@@ -182,6 +185,17 @@ class Leaf:
         self.machine.command(aio.ticks_ms(), effects.POST, None, type, lane, ttl_s, None, {1: text})
         self.perform()
 
+    def text_of(self, message):
+        """What a message says to us, or None: its text, or that of a direct message sealed to our key."""
+        body = message.body()
+        try:
+            if message.type == messages.DIRECT and message.dest == self.machine.key and crypto.CAN_SIGN:
+                body = cbor.decode(crypto.unseal(self._seed, body.get(3) or b"") or b"")
+            text = body.get(1)
+        except (ValueError, AttributeError):
+            return None
+        return text if isinstance(text, str) else None
+
     def perform(self):
         """Carry out what the machine wants done."""
         while True:
@@ -200,7 +214,7 @@ class Leaf:
                 elif name == effects.EXPIRE:
                     self._gone(self.store.expire(effect[1]))
                 elif self._tell is not None and name == effects.DELIVER:
-                    self._tell("message", effect[1])
+                    self._tell("message", (effect[1], self.text_of(effect[1])))
                 elif self._tell is not None and name == effects.PEER:
                     self._tell("peer", {"node": effect[4]["node"], "name": effect[4]["name"], "up": effect[3]})
             if batch:
@@ -289,6 +303,14 @@ class Leaf:
 # --- the program
 
 
+def prepare():
+    """Make the bounds small, once and before the first Leaf: some are read when the core's modules are imported."""
+    for name, value in BOUNDS:
+        setattr(limits, name, value)
+    if hasattr(gc, "threshold"):
+        gc.threshold(GARBAGE_BYTES_MAX)  # mp: MicroPython's own; else it fills the heap before it looks for garbage
+
+
 def _identity(folder):
     """(seed, next_seq, reserve) of the key in `folder`, made there at the first start; without one, a key for once."""
     if folder is None:
@@ -335,16 +357,15 @@ def _tell(what, value):
     if what == "peer":
         _print({"event": "peer", "node": value["node"].hex(), "name": value["name"], "up": value["up"]})
         return
-    text = value.body().get(1)
-    _print({"event": "message", "id": value.id.hex(), "author": value.author.hex(), "lane": value.lane,
-            "type": value.type, "text": text if isinstance(text, str) else None})
+    message, text = value
+    _print({"event": "message", "id": message.id.hex(), "author": message.author.hex(), "lane": message.lane,
+            "type": message.type, "seq": message.seq, "text": text})
 
 
 def main(arguments):
     """Run a leaf as the options say; one line of JSON for every event. A wrong option raises ValueError."""
     options = _options(arguments)
-    for name, value in BOUNDS:
-        setattr(limits, name, value)
+    prepare()
     gateway = None
     if options["gateway"]:
         host, port = options["gateway"].rsplit(":", 1)

@@ -4,10 +4,9 @@
 from edge.compat import aio, crypto, hashing
 from edge.core import effects, limits
 from edge.core import message as messages
-from edge.leaf import BOUNDS, Leaf, LeafStore
+from edge.leaf import Leaf, LeafStore, prepare
 
-for name, value in BOUNDS:
-    setattr(limits, name, value)
+prepare()
 seed = bytes(range(32))
 author = crypto.public_key(seed)
 START = 1700000000
@@ -72,7 +71,7 @@ for key, other in ((None, None), (b"k" * 32, b"k" * 32), (b"k" * 32, b"j" * 32),
     heard = []
 
     def tell(what, value, heard=heard):
-        heard.append(value.body()[1] if what == "message" else what)
+        heard.append(value[1] if what == "message" else what)
 
     wires = [Wire(b"10.0.0.1 1"), Wire(b"10.0.0.2 1")]
     leaves = [Leaf(bytes([i]) * 32, "leaf", wires[1 - i].name, (key, other)[i], tell) for i in range(2)]
