@@ -34,23 +34,31 @@ class Gossip:
         self._count = count
         self._send = send
         self._digest_cache = [None] * limits.LANES
+        self._sketches = [{} for _ in range(limits.LANES)]  # salt -> Sketch of the whole lane, kept up to date
 
     # --- the sets
 
     def add(self, lane, key):
         """A message is committed."""
         self._digest_cache[lane] = None
-        return self.index[lane].add(key)
+        new = self.index[lane].add(key)
+        if new and self._sketches[lane]:
+            self._toggle(lane, key)
+        return new
 
     def load(self, lane, keys):
         """Many committed messages at boot."""
         self._digest_cache[lane] = None
+        self._sketches[lane] = {}
         self.index[lane].load(keys)
 
     def discard(self, lane, key):
         """A message has expired or was evicted."""
         self._digest_cache[lane] = None
-        return self.index[lane].discard(key)
+        held = self.index[lane].discard(key)
+        if held and self._sketches[lane]:
+            self._toggle(lane, key)
+        return held
 
     def holds(self, lane, key):
         """Whether a message is committed here."""
@@ -198,14 +206,28 @@ class Gossip:
         salt = pair_salt(self.own_key, neighbour.node)
         return {pinsketch.short_id(key, salt): key for key in self.index[lane].keys()}
 
-    def _sketch(self, neighbour, lane, capacity):
-        sketch = pinsketch.Sketch(capacity)
-        for short in sorted(self._short_ids(neighbour, lane)):
-            sketch.add(short)
-        return sketch
+    def _toggle(self, lane, key):
+        sketches = self._sketches[lane]
+        if len(self.index[lane]) > SKETCH_KEYS_MAX:
+            self._sketches[lane] = {}
+            return
+        for salt in sketches:  # each by itself: their order doesn't show
+            sketches[salt].add(pinsketch.short_id(key, salt))
+
+    def _sketch(self, neighbour, lane):
+        """The sketch of a whole lane under the pair's salt; made once, then kept up to date."""
+        salt = pair_salt(self.own_key, neighbour.node)
+        sketches = self._sketches[lane]
+        if salt not in sketches:
+            if len(sketches) >= limits.PEERS_MAX:
+                sketches = self._sketches[lane] = {}
+            sketches[salt] = sketch = pinsketch.Sketch(limits.SKETCH_CAPACITY_MAX)
+            for key in self.index[lane].keys():
+                sketch.add(pinsketch.short_id(key, salt))
+        return sketches[salt]
 
     def _send_sketch(self, neighbour, lane, capacity):
-        data = self._sketch(neighbour, lane, capacity).to_bytes(capacity)
+        data = self._sketch(neighbour, lane).to_bytes(capacity)
         self._send(neighbour, lane, frame.pack_sketch(lane, len(self.index[lane]), data))
 
     def on_sketch(self, now_ms, neighbour, lane, count, data):
@@ -222,9 +244,9 @@ class Gossip:
         if len(self.index[lane]) > SKETCH_KEYS_MAX:
             self._send_ranges(neighbour, lane, ranges.start(self.index[lane]))
             return
-        if not neighbour.frames.take(now_ms, len(self.index[lane]) * capacity // SKETCH_KEYS_MAX):
-            raise CodecError("rate")  # a sketch costs keys x capacity multiplications
-        mine = self._sketch(neighbour, lane, capacity)
+        if not neighbour.frames.take(now_ms, capacity // 4):
+            raise CodecError("rate")  # decoding costs about capacity^2
+        mine = pinsketch.Sketch.from_bytes(self._sketch(neighbour, lane).to_bytes(capacity))
         mine.merge(pinsketch.Sketch.from_bytes(data))
         missing = mine.decode()
         if missing is None:
