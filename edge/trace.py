@@ -46,6 +46,7 @@ _LOOKS = re.compile(
 _LONG_DIGITS = re.compile(r"(?<![0-9a-zA-Z])([0-9a-fA-F]{8})[0-9a-fA-F]{32,}(?![0-9a-zA-Z])")
 _LONG_TEXT = re.compile(r"(?<![\w+/-])[A-Za-z0-9+_-][A-Za-z0-9+/_-]{39,}={0,2}")  # base64; what begins with / is a path
 _CUT = "(secret)"
+_KEY_CHARS_MIN = 8  # "key: it is wrong" is a sentence
 
 
 class Trace:
@@ -131,7 +132,8 @@ def _cut_named(text: str) -> str:
     while name := _NAME.search(text, at):
         out.append(text[at:name.end()])
         at = name.end()
-        if _is_secret(name[1]) and (value := _VALUE.match(text, at)):
+        value = _VALUE.match(text, at) if _is_secret(name[1]) else None
+        if value and (name[1] != "key" or len(value[0].split(None, 1)[0]) >= _KEY_CHARS_MIN):
             out.append(_CUT)
             at = value.end()
     return "".join(out) + text[at:]

@@ -93,7 +93,9 @@ def parse(capability: str) -> tuple[str, int, int]:
     try:
         return names.parse(capability)
     except ValueError:
-        raise BadRequest(f"{str(capability)[:80]!r} is not the name of a capability", allowed=names.ALLOWED) from None
+        hint = f"say {capability}@1" if names.valid_name(str(capability)) else ""
+        raise BadRequest(f"{str(capability)[:80]!r} is not the name of a capability", allowed=names.ALLOWED,
+                         hint=hint) from None
 
 
 def mismatch(name: str, major: int, minor: int, versions: Iterable[names.Version]) -> SchemaMismatch:

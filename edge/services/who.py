@@ -32,7 +32,7 @@ def find(who: str, node: NodePort, store: StorePort, now_s: Callable[[], int], w
         found |= {key for key in _known(node, store, now_s()) if key.hex().startswith(digits)}
     if not found:
         short = " (the beginning of a key needs 8 digits)" if is_hex and len(digits) < PREFIX_DIGITS_MIN else ""
-        raise NotFound(f'no node "{text}" is known{short}', where=where, hint="give its whole key: 64 hex digits")
+        raise NotFound(f'no node "{text}" is known{short}', where=where, hint="give all 64 digits of its key")
     if len(found) > 1:
         shown = ", ".join(sorted(key.hex()[:16] for key in found)[:8])
         raise BadRequest(f'"{text}" can be {len(found)} nodes', where=where, allowed=shown, hint="give more of the key")

@@ -58,6 +58,7 @@ CORPUS = [
     ("remote ghp_16C7e42F292c6912E7710c838347Ae178B4a", "ghp_16C7e42F"),
     ("private_key='abc123'", "abc123"),
     ("pin=493817", "493817"),
+    ("key=abcdefgh12", "abcdefgh12"),
     ("mqtt.credentials: ana/hunter2", "hunter2"),
 ]
 
@@ -68,6 +69,7 @@ HARMLESS = [
     "/var/lib/waypost/a/rather/Long/Path2/to/the/database/file/waypost.db can't be opened",
     "the page needs the package microdot: pip install microdot",
     "listening on http://localhost:8080 and [ff02::5750]:7374",
+    "nodes have a key: 64 hex digits",
     "bypass=1 passed: 7 keyboard: none",
 ]
 
