@@ -95,8 +95,6 @@ class LanDriver(Driver, SessionOwner):
         self._stopping = True
         if self._discovery is not None:
             self._discovery.stop()
-        if self._mdns is not None:
-            self._mdns.stop()
         if self._server is not None:
             self._server.close()
         if self._same_key_timer is not None:
@@ -113,6 +111,8 @@ class LanDriver(Driver, SessionOwner):
         for session in list(self._live):
             session.abort()
             await session.done
+        if self._mdns is not None:
+            await self._mdns.stop()
 
     def send(self, peer: bytes | None, lane: int, frame: bytes) -> bool:
         """Queue one frame for a neighbour; see Driver.send."""
