@@ -68,7 +68,7 @@ def load(name: str, folder: str = _HERE) -> Board:
     _check(tables, _BOARD_KEYS, ("summary", "link"), path, places, "")
     arch = tables.get("arch", [])
     if not all(isinstance(one, str) for one in arch):
-        raise ConfigError("must hold machine names only", where=f"{places.get('arch', path)}: arch",
+        raise ConfigError("arch must hold machine names only", where=places.get("arch", path),
                           allowed='a list of texts such as "aarch64"')
     links: list[Link] = []
     for table in tables["link"]:
@@ -88,15 +88,15 @@ def load(name: str, folder: str = _HERE) -> Board:
 def _check(table: dict[str, Any], kinds: dict[str, type], needs: tuple[str, ...], path: str, places: dict[str, str],
            head: str) -> None:
     for key, value in table.items():
-        where = f"{places.get(head + key, path)}: {head}{key}"
+        where = places.get(head + key, path)
         kind = kinds.get(key)
         if kind is None:
-            raise ConfigError("no such key in a board file", where=where, allowed=", ".join(kinds),
+            raise ConfigError(f"{head}{key} is no key of a board file", where=where, allowed=", ".join(kinds),
                               hint=tomlfile.suggestion(key, kinds))
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise ConfigError(f"must be {_WORDS[kind]}", where=where)
+            raise ConfigError(f"{head}{key} must be {_WORDS[kind]}", where=where)
         if value == "":
-            raise ConfigError("must not be empty", where=where)
+            raise ConfigError(f"{head}{key} must not be empty", where=where)
     for key in needs:
         if key not in table:
             raise ConfigError(f"{head}{key} is missing", where=places.get(head.rstrip("."), path))

@@ -137,12 +137,12 @@ def parse_override(text: str) -> tuple[str, Any]:
     """("web.port", 0) of "web.port=0"; a list is given with commas. Raises ConfigError."""
     name, equals, raw = text.partition("=")
     name = name.strip()
-    where = f"--set {name}"
     if not equals or not name:
-        raise ConfigError("is not KEY=VALUE", where=f"--set {text}", hint="for example --set web.port=0")
+        said = f"{(text.split() or ['it'])[0]} is not KEY=VALUE"
+        raise ConfigError(said, where="--set", hint="for example --set web.port=0")
     key = BY_NAME.get(name)
     if key is None:
-        raise ConfigError("no such setting", where=where, hint=tomlfile.suggestion(name, BY_NAME))
+        raise ConfigError(f"{name} is no setting", where="--set", hint=tomlfile.suggestion(name, BY_NAME))
     raw = raw.strip()
     value: Any = raw
     if key.kind == "bool":
@@ -153,16 +153,16 @@ def parse_override(text: str) -> tuple[str, Any]:
         if raw[:2] in ("[\"", "['", "[]"):
             raw = raw[1:].removesuffix("]")
         value = [one.strip().strip("\"'") for one in raw.split(",") if one.strip()]
-    return name, check(key, value, where)
+    return name, check(key, value, "--set")
 
 
 def check(key: Key, value: Any, where: str) -> Any:
-    """The value as Config holds it, if `key` allows it; raises ConfigError naming `where` if it doesn't."""
+    """The value as Config holds it, if `key` allows it; raises ConfigError if it doesn't. where: the place to name."""
     good, shown = _CHECKS[key.kind](key, value)
     if not good:
         said = "is not right" if key.kind == "secret" else f"can't be {_shown(value)}"
         hint = "waypost keys --new-community-key prints a fresh one" if key.kind == "secret" else ""
-        raise ConfigError(said, where=where, allowed=key.allowed(), hint=hint)
+        raise ConfigError(f"{key.name} {said}", where=where, allowed=key.allowed(), hint=hint)
     return shown
 
 
@@ -176,11 +176,11 @@ def _read_file(path: str, raw: bytes, values: dict[str, Any], problems: list[Con
         return
     closed = False
     for name, value in sorted(_flat(tables), key=lambda item: _line_of(places.get(item[0], ""))):
-        where = f"{places.get(name, path)}: {name}"
+        where = places.get(name, path)
         key = BY_NAME.get(name)
         try:
             if key is None:
-                raise ConfigError("no such setting", where=where, hint=tomlfile.suggestion(name, BY_NAME))
+                raise ConfigError(f"{name} is no setting", where=where, hint=tomlfile.suggestion(name, BY_NAME))
             values[name] = check(key, value, where)
         except ConfigError as error:
             problems.append(error)

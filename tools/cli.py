@@ -43,13 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def report(error: WaypostError, as_json: bool) -> int:
     """Say what went wrong: one line on standard error, with --json the object on standard output too. The exit code."""
-    from edge.trace import redact
-
     if as_json:
         import json
 
         print(json.dumps({"error": error.to_dict()}), flush=True)
-    print(f"waypost: {redact(str(error))}", file=sys.stderr)
+    print(f"waypost: {' '.join(str(error).split())}", file=sys.stderr)
     return EXIT_CODES.get(error.code, FAILED)
 
 
