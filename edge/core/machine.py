@@ -320,8 +320,8 @@ class Machine:
             raise CodecError("hello.version")
         if node == self.key:
             raise CodecError("hello.self")
-        if neighbour.key is not None and node != neighbour.key:
-            raise CodecError("hello.key")
+        if neighbour.node is not None and node != neighbour.node:
+            raise CodecError("hello.key")  # what a session authenticated, or what it said first
         first = not neighbour.hello
         neighbour.hello = True
         neighbour.node = node
