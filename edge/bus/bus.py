@@ -51,6 +51,8 @@ SERVED_ALERTS_ALL_MAX = 8  # and so many of the alert class beside them
 RUNNING_MAX = 256  # calls of this machine itself (page, console, services) at a time
 ATTEMPTS_MAX = 3  # providers tried for one call
 ANSWER_BYTES_MAX = 4 << 20  # of a neighbour's stream that is taken as one list
+CLOSE_S = 1
+CLOSE_TRIES_MAX = 5  # a capability that goes on after it was cancelled is cancelled again
 _OVER = object()
 
 
@@ -182,10 +184,13 @@ class Bus:
         for peer in list(self._peers.values()):
             self._forget(peer)
         self._peers.clear()
-        while self._tasks:
+        for _ in range(CLOSE_TRIES_MAX):
             for task in self._tasks:
                 task.cancel()
-            await asyncio.wait(self._tasks)
+            if not self._tasks or not (await asyncio.wait(self._tasks, timeout=CLOSE_S))[1]:
+                return
+        if self._log:
+            self._log("error", f"bus: {len(self._tasks)} calls can't be ended")
 
     # --- choosing a provider
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edge import errors
+from edge.bus import bus as bus_module
 from edge.bus import names, peers, wire
 from edge.core import cbor
 from edge.ports import ANCHOR, LOCAL, MEMBER, PAGE, TRUSTED, UNKNOWN, Caller
@@ -358,6 +359,31 @@ def test_close_ends_everything() -> None:
         await world.buses["a"].close()
         with pytest.raises(errors.Unavailable):
             await task
+
+    run(scenario)
+
+
+def test_a_stubborn_capability_ends_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bus_module, "CLOSE_S", 0.01)
+
+    async def scenario(world: World) -> None:
+        await pair(world)
+        cancelled = 0
+
+        async def stubborn(caller: Caller, params: dict[str, Any]) -> None:
+            nonlocal cancelled
+            while cancelled < 3:
+                try:
+                    await asyncio.sleep(60)
+                except asyncio.CancelledError:
+                    cancelled += 1
+
+        b = world.buses["b"]
+        b.provide("stubborn", "1.0", stubborn, trust=UNKNOWN, summary="")
+        b.on_frame("mem", key_of("a"), cbor.encode([wire.CALL, 1, "stubborn@1", {}, 60000]))
+        await settle()
+        await b.close()
+        assert cancelled == 3 and not b._tasks
 
     run(scenario)
 
