@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tests.core import pair
-
 from edge.core import effects, limits
 from edge.core import message as messages
+from tests.core import pair
 
 
 def test_a_receipt_that_a_full_store_refused_is_made_again() -> None:
