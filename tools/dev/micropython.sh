@@ -37,7 +37,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 # --- where Debian is: the first source of this machine that carries a Debian release, its suite replaced
-names="$( (. /etc/os-release && echo "${VERSION_CODENAME:-}") 2>/dev/null || true)"
+names=$( (. /etc/os-release && case $ID in debian | raspbian) echo "${VERSION_CODENAME:-}" ;; esac) 2>/dev/null || true)
 names="$names bookworm trixie forky duke sid stable oldstable testing unstable"
 
 one_line() {  # deb [options] uri suite components...
@@ -100,7 +100,8 @@ if [ -n "${WAYPOST_DEBIAN_MIRROR:-}" ]; then
     fi
     sources=$work/debian.list
 else
-    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+    etc=${WAYPOST_APT_DIR:-/etc/apt}
+    for file in "$etc"/sources.list "$etc"/sources.list.d/*.list "$etc"/sources.list.d/*.sources; do
         [ -r "$file" ] || continue
         case $file in
         *.sources) found=$work/debian.sources && deb822 "$file" >"$found" ;;
