@@ -46,7 +46,7 @@ def run(folder: Any, sources: dict[str, str], *, mirror: str = "") -> subprocess
 @pytest.mark.parametrize("sources", [
     {"sources.list": "deb-src file:/src bookworm main\ndeb [arch=amd64]  file:/nowhere  bookworm  main contrib # c\n"},
     {"sources.list": "deb file:/security bookworm-security main\n", "sources.list.d/debian.sources": DEB822},
-    {"sources.list.d/a.list": "deb file:/contrib sid contrib\n", "sources.list.d/b.list": "deb file:/nowhere sid main\n"},
+    {"sources.list.d/a.list": "deb file:/x sid contrib\n", "sources.list.d/b.list": "deb file:/nowhere sid main\n"},
 ], ids=["one-line", "deb822", "parts"])
 def test_the_mirror_of_the_machine_is_taken(tmp_path: Any, sources: dict[str, str]) -> None:
     done = run(tmp_path, sources)
