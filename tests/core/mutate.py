@@ -11,7 +11,7 @@ from hypothesis import settings
 from edge.core.cbor import CodecError
 from edge.core.rng import Rng
 
-quick = settings(max_examples=100, deadline=None, derandomize=True, database=None)
+quick = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 
 
 def damaged(data: bytes, rng: Rng, n: int) -> Iterator[bytes]:
