@@ -30,6 +30,7 @@ class Gossip:
     def __init__(self, own_key, emit, count, send):
         self.own_key = own_key
         self.index = [Index() for _ in range(limits.LANES)]
+        self._floors = [b""] * limits.LANES  # keys below were evicted: neither told nor asked for
         self._emit = emit
         self._count = count
         self._send = send
@@ -59,6 +60,10 @@ class Gossip:
         if held and self._sketches[lane]:
             self._toggle(lane, key)
         return held
+
+    def floor(self, lane, hlc):
+        """Messages older than `hlc` have been evicted from a lane: leave them out of the rounds."""
+        self._floors[lane] = hlc.to_bytes(6, "big")
 
     def holds(self, lane, key):
         """Whether a message is committed here."""
@@ -163,7 +168,10 @@ class Gossip:
             if gap <= limits.SKETCH_CAPACITY_MAX:
                 self._send_sketch(neighbour, lane, gap)
                 return
-        self._send_ranges(neighbour, lane, ranges.start(index))
+        self._start_ranges(neighbour, lane)
+
+    def _start_ranges(self, neighbour, lane):
+        self._send_ranges(neighbour, lane, ranges.start(self.index[lane], self._floors[lane]))
 
     def _send_ranges(self, neighbour, lane, parts):
         self._send(neighbour, lane, frame.pack_ranges(lane, parts))
@@ -171,7 +179,7 @@ class Gossip:
     def on_ranges(self, now_ms, neighbour, lane, parts):
         """A RANGES frame: answer it, ask for what we lack, queue what it lacks. Raises CodecError."""
         self._check_lane(neighbour, lane)
-        reply, have, want = ranges.answer(self.index[lane], parts)
+        reply, have, want = ranges.answer(self.index[lane], parts, self._floors[lane])
         neighbour.round_ms[lane] = now_ms if reply else None
         self._give(neighbour, lane, have)
         for at in range(0, len(want), limits.WANT_KEYS_MAX):
@@ -242,7 +250,7 @@ class Gossip:
         if not 1 <= capacity <= limits.SKETCH_CAPACITY_MAX or len(data) % 4:
             raise CodecError("sketch.size")
         if len(self.index[lane]) > SKETCH_KEYS_MAX:
-            self._send_ranges(neighbour, lane, ranges.start(self.index[lane]))
+            self._start_ranges(neighbour, lane)
             return
         if not neighbour.frames.take(now_ms, capacity // 4):
             raise CodecError("rate")  # decoding costs about capacity^2
@@ -254,7 +262,7 @@ class Gossip:
             if capacity * 2 <= limits.SKETCH_CAPACITY_MAX:
                 self._send_sketch(neighbour, lane, capacity * 2)
             else:
-                self._send_ranges(neighbour, lane, ranges.start(self.index[lane]))
+                self._start_ranges(neighbour, lane)
             return
         shorts = self._short_ids(neighbour, lane)
         self._give(neighbour, lane, sorted([shorts[short] for short in missing if short in shorts]))

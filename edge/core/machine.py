@@ -390,7 +390,7 @@ class Machine:
     def _on_boot(self, now_ms, next_seq, floors, outbox, last_hlc, owed):
         self._next_seq = max(self._next_seq, next_seq)
         for lane in sorted(floors):
-            self._floors[lane] = floors[lane]
+            self._raise_floor(lane, floors[lane])
         for id, dest, expires_s in outbox:
             self.outbox.add(id, dest, expires_s)
         self.clock.floor(last_hlc)
@@ -470,9 +470,13 @@ class Machine:
     def _on_gone(self, _now_ms, lane, rows, floor_hlc):
         for time, id in rows:
             self.gossip.discard(lane, time.to_bytes(6, "big") + id[:10])
+        self._raise_floor(lane, floor_hlc)
+        self.count("evicted" if floor_hlc else "expired", len(rows))
+
+    def _raise_floor(self, lane, floor_hlc):
         if floor_hlc > self._floors[lane]:
             self._floors[lane] = floor_hlc
-        self.count("evicted" if floor_hlc else "expired", len(rows))
+            self.gossip.floor(lane, floor_hlc)
 
     def _on_link_up(self, _now_ms, info):
         self._links[info.name] = info

@@ -254,6 +254,22 @@ def test_expiry_and_eviction_leave_the_set_and_raise_the_floor() -> None:
     assert drops(a) == {"below_floor": 1}
 
 
+def test_what_a_small_store_evicted_is_not_pushed_again() -> None:
+    a, b = pair()
+    for seq in range(1, 101):
+        one = signed(9, seq, time=NOW_HLC + (seq << 16))
+        b.machine.receive(seq, "lan", a.machine.key, frame.pack_messages([one.data]))
+    settle(a, b, now_ms=101)
+    gone = sorted((m.hlc, m.id) for m in a.store.values())[:90]
+    a.machine.command(102, effects.GONE, 2, gone, gone[-1][0] + 1)
+    part(a, b, now_ms=103)
+    before = b.machine.counters.get("gossip.pushed", 0)
+    join(a, b, now_ms=104)
+    run(a, b, from_ms=104, to_ms=90000)
+    assert b.machine.counters.get("gossip.pushed", 0) == before
+    assert (a.machine.digests()[2][1], b.machine.digests()[2][1]) == (10, 100)
+
+
 def test_strangers_and_unknown_frames_are_counted() -> None:
     a, b = pair()
     a.machine.receive(1, "lan", b"nobody", b"\x02")
