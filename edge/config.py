@@ -119,7 +119,7 @@ def load(directory: str, overrides: Iterable[str] = ()) -> tuple[Config, list[Co
     try:
         with open(path, "rb") as file:
             raw = file.read(tomlfile.BYTES_MAX + 1)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raw = b""
     except OSError as error:
         problems.append(ConfigError(f"can't be read: {error.strerror}", where=path, hint="check its owner and mode"))

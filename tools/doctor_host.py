@@ -183,11 +183,23 @@ def _owner(port: int) -> str:
         inodes |= {row[9] for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
     wanted = {f"socket:[{inode}]" for inode in inodes}
     for pid in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
-        try:
-            links = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-            if wanted & links:
+        if wanted & _open_files(pid):
+            try:
                 with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
                     return f" by {file.read().strip()} (process {pid})"
-        except OSError:
-            continue
+            except OSError:
+                pass
     return ""
+
+
+def _open_files(pid: str) -> set[str]:
+    out = set()
+    try:
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                out.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+            except OSError:
+                pass  # closed meanwhile
+    except OSError:
+        pass  # somebody else's process
+    return out
