@@ -1,7 +1,7 @@
 """Messages that come in a file instead of over a radio: the courier link.
 
 One MESSAGES frame at a time is given to the core as a neighbour's would be, and the answer waits for its commit. It
-trusts nothing in the file; every message is verified like any other. PROTOCOL 8.
+trusts nothing in the file; every message is verified like any other. PROTOCOL 11.
 """
 
 from __future__ import annotations

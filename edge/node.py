@@ -37,10 +37,6 @@ def monotonic_ms() -> int:
     return time.monotonic_ns() // 1000000
 
 
-def _counted(*_facts: Any) -> None:
-    """A drop: the core has counted it and the trace keeps it."""
-
-
 class Node(LinkOwner):
     """One running node: NodePort for the services, LinkOwner for the drivers.
 
@@ -69,7 +65,7 @@ class Node(LinkOwner):
         self._tokens: dict[int, asyncio.Future[bytes]] = {}
         self._next_token = 0
         self._intake = Intake(self.machine, monotonic_ms, self._drain, self._perform)
-        self.import_frame = self._intake.frame
+        self.import_frame = self._intake.frame  # NodePort
         self._in_flight: dict[tuple[str, bytes], int] = {}
         self._started_ms = monotonic_ms()
         self._batch: list[Message] = []
@@ -83,7 +79,7 @@ class Node(LinkOwner):
             effects.PUSH: self._push,
             effects.BUS: self._to_bus,
             effects.PEER: self._peer,
-            effects.DROP: _counted,
+            effects.DROP: lambda *_facts: None,  # counted by the core, kept by the trace
             effects.CONFLICT: self._conflict,
             effects.EXPIRE: self._writer.expire,
             effects.PAUSE: self._pause,

@@ -70,7 +70,10 @@ class NodePort(Protocol):
     key: bytes
 
     def post(self, type: int, lane: int, ttl_s: int, dest: bytes | None, body: Any) -> Awaitable[bytes]:
-        """Author one message. Gives its 16-byte id once it is committed; raises CapacityExceeded where the store is full."""
+        """Author one message. Gives its 16-byte id once it is committed; CapacityExceeded where the store is full."""
+
+    def import_frame(self, frame: bytes) -> Awaitable[dict[str, Any]]:
+        """Take one MESSAGES frame of a courier file: {"new", "known", "refused": {reason: n}}."""
 
     def peers(self) -> list[dict[str, Any]]:
         """Neighbours now: {"node": hex key, "name", "link", "address", "since_ms", "member": bool, ...}."""
@@ -85,7 +88,7 @@ class StorePort(Protocol):
     def list_messages(self, *, type: int | None = None, lane: int | None = None, dest: bytes | None = None,
                       author: bytes | None = None, search: str | None = None, limit: int = 100,
                       before_hlc: int | None = None, now_s: int) -> list[dict[str, Any]]:
-        """Unexpired messages, newest first: id, author, seq, hlc, time_ms, expires_s, lane, type, dest, data (bytes)."""
+        """Unexpired messages, newest first: id, author, seq, hlc, time_ms, expires_s, lane, type, dest, data."""
 
     def receipts(self, ids: list[bytes]) -> dict[bytes, list[bytes]]:
         """For each of our ids, the keys that have receipted it."""

@@ -31,6 +31,7 @@ class Gossip:
         self.own_key = own_key
         self.index = [Index() for _ in range(limits.LANES)]
         self._floors = [b""] * limits.LANES  # keys below were evicted: neither told nor asked for
+        self.floors = [b""] * limits.LANES  # what is below this bound was put out for room: not asked for, not told
         self._emit = emit
         self._count = count
         self._send = send
@@ -68,6 +69,10 @@ class Gossip:
     def holds(self, lane, key):
         """Whether a message is committed here."""
         return key in self.index[lane]
+
+    def floor(self, lane, hlc):
+        """Messages older than `hlc` were evicted: reconciliation leaves them out."""
+        self.floors[lane] = hlc.to_bytes(6, "big")
 
     def digests(self, lanes):
         """[[lane, count, fp8], ...] for the lanes in a bit mask. PROTOCOL 6.1."""
@@ -163,7 +168,7 @@ class Gossip:
         neighbour.round_ms[lane] = now_ms
         self._count("gossip.rounds", 1)
         index = self.index[lane]
-        if neighbour.link.small and len(index) <= SKETCH_KEYS_MAX and neighbour.node is not None:
+        if neighbour.link.small and self._can_sketch(lane) and neighbour.node is not None:
             gap = abs(len(index) - their_count) + SKETCH_SLACK
             if gap <= limits.SKETCH_CAPACITY_MAX:
                 self._send_sketch(neighbour, lane, gap)
@@ -265,8 +270,14 @@ class Gossip:
                 self._start_ranges(neighbour, lane)
             return
         shorts = self._short_ids(neighbour, lane)
-        self._give(neighbour, lane, sorted([shorts[short] for short in missing if short in shorts]))
+        have = sorted([shorts[short] for short in missing if short in shorts])
         want = [short for short in missing if short not in shorts]
+        if len(self.index[lane]) - len(have) + len(want) != count:
+            # short ids that are equal cancel each other: the counts tell, and ranges find them (PROTOCOL 6.3)
+            self._count("gossip.sketch_collision", 1)
+            self._start_ranges(neighbour, lane)
+            return
+        self._give(neighbour, lane, have)
         if want:
             self._send(neighbour, lane, frame.pack_want_short(lane, want))
         self.pump(now_ms, neighbour)

@@ -27,6 +27,7 @@ LANE_BULK = 3
 FRAME_BYTES_MAX = 32768  # one link frame after reassembly
 FRAGMENT_HEAD_BYTES = 6
 FRAGMENTS_MAX = 255
+MTU_BYTES_MIN = 140  # of a link: the largest frame must fit FRAGMENTS_MAX fragments
 REASSEMBLIES_MAX = 16  # frames being put together, all peers of one link
 REASSEMBLY_BYTES_MAX = 131072
 REASSEMBLY_MS_MAX = 15000
@@ -66,6 +67,8 @@ if not (BODY_BYTES_MAX + 256 <= MESSAGE_BYTES_MAX <= BATCH_BYTES_MAX <= FRAME_BY
     raise ValueError("limits: body < message <= batch <= frame must hold")
 if not (TEXT_BYTES_MAX < BODY_BYTES_MAX):
     raise ValueError("limits: a text must fit a body")
+if (MTU_BYTES_MIN - FRAGMENT_HEAD_BYTES) * FRAGMENTS_MAX < FRAME_BYTES_MAX:
+    raise ValueError("limits: a whole frame must fit the fragments of the smallest link")
 if REASSEMBLY_BYTES_MAX < 2 * FRAME_BYTES_MAX:
     raise ValueError("limits: two frames must fit the reassembly memory")
 if PENDING_PAUSE + 8 * BATCH_MESSAGES_MAX > PENDING_MAX:

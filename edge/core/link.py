@@ -22,8 +22,9 @@ class LinkInfo:
 
     def __init__(self, name, mtu_bytes=limits.FRAME_BYTES_MAX, lanes=15, broadcast=False, ordered=True, duplex=True,
                  small=False, burst=limits.BATCH_MESSAGES_MAX, cost=0, bits_per_s=100000000):
-        if not 16 <= mtu_bytes <= limits.FRAME_BYTES_MAX:
-            raise ValueError("mtu_bytes must be 16..%d, not %r" % (limits.FRAME_BYTES_MAX, mtu_bytes))
+        if not limits.MTU_BYTES_MIN <= mtu_bytes <= limits.FRAME_BYTES_MAX:
+            known = (limits.MTU_BYTES_MIN, limits.FRAME_BYTES_MAX, mtu_bytes)
+            raise ValueError("mtu_bytes must be %d..%d, not %r" % known)
         if not 1 <= burst <= limits.BATCH_MESSAGES_MAX:
             raise ValueError("burst must be 1..%d, not %r" % (limits.BATCH_MESSAGES_MAX, burst))
         self.name = name
@@ -50,7 +51,10 @@ class LinkOwner:
     """
 
     def peer_up(self, link, peer, key, member):
-        """A neighbour can be talked to. key: its authenticated Ed25519 key or None; member: it holds our community key."""
+        """A neighbour can be talked to.
+
+        key: its Ed25519 key where the link authenticates it, else None. member: it holds our community key.
+        """
         raise NotImplementedError
 
     def peer_down(self, link, peer, reason):

@@ -221,8 +221,9 @@ class Machine:
         now_s = self.clock.now(now_ms) >> 16
         for link in sorted(self._reassemblers):
             self._reassemblers[link].expire(now_ms)
-        for id in self.outbox.expire(now_s):
-            self.count("outbox.expired")
+        expired = self.outbox.expire(now_s)
+        if expired:
+            self.count("outbox.expired", len(expired))
         owed, self._owed = self._owed, []
         for id, author in owed:
             self._owe_receipt(now_ms, id, author)
@@ -407,6 +408,8 @@ class Machine:
         if len(self._pending) >= limits.PENDING_MAX:
             self._effects.append((effects.REFUSED, token, "busy"))
             return
+        if self.clock.quality == hlc.QUALITY_NONE:
+            ttl_s = limits.TTL_S_MAX  # our time may be far behind: to others it would have expired already
         self._author(now_ms, token, type, lane, ttl_s, dest, body)
 
     def _author(self, now_ms, token, type, lane, ttl_s, dest, body):
@@ -478,9 +481,14 @@ class Machine:
             self._floors[lane] = floor_hlc
             self.gossip.floor(lane, floor_hlc)
 
+    def _raise_floor(self, lane, floor_hlc):
+        if floor_hlc > self._floors[lane]:
+            self._floors[lane] = floor_hlc
+            self.gossip.floor(lane, floor_hlc)
+
     def _on_link_up(self, _now_ms, info):
         self._links[info.name] = info
-        self._reassemblers[info.name] = Reassembler()
+        self._reassemblers[info.name] = Reassembler(self.count)
 
     def _on_link_down(self, now_ms, link):
         for neighbour in list(self._order):

@@ -64,7 +64,8 @@ class Shell:
         if wire is not None and not self.cut and not wire[0].cut:
             wire[0].machine.receive(now_ms, link, wire[1], frame)
 
-    def post(self, now_ms: int, text: str = "hello", *, token: int = 1, lane: int = 2, dest: bytes | None = None) -> None:
+    def post(self, now_ms: int, text: str = "hello", *, token: int = 1, lane: int = 2,
+             dest: bytes | None = None) -> None:
         kind = 2 if dest else 1
         self.machine.command(now_ms, effects.POST, token, kind, 1 if dest else lane, 3600, dest, {1: text})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.compat import crypto
-from edge.core import effects, frame, hlc, limits, message
+from edge.core import effects, frame, hlc, limits, message, pinsketch
 from edge.core.link import LinkInfo
 from edge.core.machine import Machine
 from edge.core.rng import Rng
@@ -21,9 +21,9 @@ def pair(**facts: object) -> tuple[Shell, Shell]:
     return a, b
 
 
-def signed(number: int, seq: int, text: str = "x", *, time: int = NOW_HLC, lane: int = 2, ttl_s: int = 3600) -> message.Message:
+def signed(number: int, seq: int, text: str = "x", *, time: int = NOW_HLC) -> message.Message:
     seed = bytes([number]) * 32
-    return message.build(seed, crypto.public_key(seed), seq, time, ttl_s, lane, 1, None, {1: text})
+    return message.build(seed, crypto.public_key(seed), seq, time, 3600, 2, 1, None, {1: text})
 
 
 def drops(shell: Shell) -> dict[str, int]:
@@ -256,10 +256,9 @@ def test_expiry_and_eviction_leave_the_set_and_raise_the_floor() -> None:
 
 def test_what_a_small_store_evicted_is_not_pushed_again() -> None:
     a, b = pair()
-    for seq in range(1, 101):
-        one = signed(9, seq, time=NOW_HLC + (seq << 16))
-        b.machine.receive(seq, "lan", a.machine.key, frame.pack_messages([one.data]))
-    settle(a, b, now_ms=101)
+    for n in range(1, 101):
+        b.post(n)
+        settle(a, b, now_ms=n)
     gone = sorted((m.hlc, m.id) for m in a.store.values())[:90]
     a.machine.command(102, effects.GONE, 2, gone, gone[-1][0] + 1)
     part(a, b, now_ms=103)
@@ -268,6 +267,18 @@ def test_what_a_small_store_evicted_is_not_pushed_again() -> None:
     run(a, b, from_ms=104, to_ms=90000)
     assert b.machine.counters.get("gossip.pushed", 0) == before
     assert (a.machine.digests()[2][1], b.machine.digests()[2][1]) == (10, 100)
+
+
+def test_short_ids_that_cancel_each_other_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two messages with one short id vanish from a sketch: the counts give it away."""
+    monkeypatch.setattr(pinsketch, "short_id", lambda key, salt: 77)
+    a, b = Shell(1), Shell(2)
+    b.post(0, "one")
+    b.post(1, "two")
+    settle(b, now_ms=1)
+    join(a, b, now_ms=2, small=True)
+    run(a, b, from_ms=2, to_ms=60000)
+    assert len(a.store) == 2
 
 
 def test_strangers_and_unknown_frames_are_counted() -> None:
@@ -297,6 +308,15 @@ def test_time_comes_from_a_better_clock() -> None:
     settle(a, b)
     assert a.machine.clock.quality == hlc.QUALITY_PEERS
     assert abs(a.machine.clock.now(0) - b.machine.clock.now(0)) < 65536
+
+
+def test_a_box_without_a_clock_signs_nothing_that_has_expired_elsewhere() -> None:
+    a, b = Shell(1, quality=hlc.QUALITY_NONE, unix_ms=UNIX_MS - 86400 * 1000 * 200), Shell(2)
+    a.post(0)
+    settle(a)
+    join(a, b, now_ms=10)
+    run(a, b, from_ms=10, to_ms=1000)
+    assert len(b.store) == 1
 
 
 def test_neighbours_come_and_go() -> None:
