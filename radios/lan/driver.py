@@ -250,7 +250,7 @@ class LanDriver(Driver, SessionOwner):
     def lost(self, session: Session, reason: str) -> None:
         """A connection is over."""
         self._live.discard(session)
-        self._count("session." + reason.removeprefix("session."))
+        self._count(reason if "." in reason else "session." + reason)
         if self._sessions.get(session.key) is session:
             self._drop(session, reason)
         if session.up and not self._stopping:

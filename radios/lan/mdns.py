@@ -10,13 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
 
 SERVICE = "_waypost._tcp"
 AVAHI_SOCKET = "/run/avahi-daemon/socket"
 _STOP_S = 1.5  # to take the name back
+
+
+def _which(program: str) -> str | None:
+    """Where a program is (shutil.which would load four modules for it)."""
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(folder, program)
+        if os.access(path, os.X_OK) and not os.path.isdir(path):
+            return path
+    return None
 
 
 class Registration:
@@ -35,14 +43,14 @@ class Registration:
 
     def command(self) -> list[str]:
         """The child's command line, its program with the whole path; [] where neither avahi nor zeroconf is there."""
-        avahi = shutil.which("avahi-publish")
+        avahi = _which("avahi-publish")
         running = os.path.exists(AVAHI_SOCKET)
         if not (avahi is not None and running) and any(os.path.isdir(os.path.join(p, "zeroconf")) for p in sys.path):
             return [sys.executable, "-m", "radios.lan.mdns", self._name, str(self._port), self._key]
         if avahi is None:
             return []
         # setpriv is part of Debian's base: the kernel then ends avahi-publish when we are gone; -f waits for the daemon
-        setpriv = shutil.which("setpriv")
+        setpriv = _which("setpriv")
         head = [setpriv, "--pdeathsig", "TERM"] if setpriv is not None else []
         return [*head, avahi, "-f", "-s", self._name, SERVICE, str(self._port), "v=1", "key=" + self._key]
 
@@ -59,7 +67,7 @@ class Registration:
         actions = [(os.POSIX_SPAWN_DUP2, read, 0)]
         actions += [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)]  # type: ignore[misc]
         try:
-            self._pid = os.posix_spawn(command[0], command, environment, file_actions=actions)
+            self._pid = os.posix_spawn(command[0], command, environment, file_actions=actions, setpgroup=0)
         except OSError as error:
             os.close(self._stdin)
             self._how = f"not registered: {os.path.basename(command[0])}: {error.strerror}"

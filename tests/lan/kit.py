@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 from edge.core.noise import Channel
@@ -54,9 +54,19 @@ class Lan:
 
 @asynccontextmanager
 async def lan() -> AsyncIterator[Lan]:
-    """A place for drivers."""
+    """A place for drivers. What asyncio would only log is a failure here."""
     async with AsyncExitStack() as stack:
-        yield Lan(stack)
+        with no_callback_fails():
+            yield Lan(stack)
+
+
+@contextmanager
+def no_callback_fails() -> Iterator[None]:
+    """Fails when a callback of the running loop has raised."""
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    yield
+    assert not failures
 
 
 class Raw:

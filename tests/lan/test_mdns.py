@@ -49,14 +49,14 @@ def test_what_is_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     zeroconf = [sys.executable, "-m", "radios.lan.mdns", name, "7373", KEY.hex()]
     (tmp_path / "zeroconf").mkdir()
     monkeypatch.setattr(mdns.sys, "path", [str(tmp_path)])
-    monkeypatch.setattr(mdns.shutil, "which", lambda program: "/usr/bin/" + program)
+    monkeypatch.setattr(mdns, "_which", lambda program: "/usr/bin/" + program)
     monkeypatch.setattr(mdns, "AVAHI_SOCKET", "/")
     assert one.command() == avahi
     monkeypatch.setattr(mdns, "AVAHI_SOCKET", "/no/such/socket")
     assert one.command() == zeroconf, "avahi-publish is there, but no daemon"
     monkeypatch.setattr(mdns.sys, "path", [])
     assert one.command() == avahi, "the daemon may come later"
-    monkeypatch.setattr(mdns.shutil, "which", lambda program: None)
+    monkeypatch.setattr(mdns, "_which", lambda program: None)
     assert one.command() == []
     one.start()
     assert one.note().startswith("not registered: neither")

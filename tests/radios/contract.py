@@ -108,7 +108,9 @@ class Rig:
 
     @asynccontextmanager
     async def pair(self) -> AsyncIterator[tuple[Any, Heard, Any, Heard]]:
-        """Two drivers that are up for each other."""
+        """Two drivers that are up for each other. What asyncio would only log is a failure here."""
+        failures: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
         heard_a, heard_b = Heard(), Heard()
         a = self.make(heard_a, 1, None)
         await a.start()
@@ -123,6 +125,7 @@ class Rig:
         finally:
             await a.stop()
             await b.stop()
+            assert not failures
 
 
 async def check_facts(rig: Rig) -> None:
