@@ -31,7 +31,6 @@ class Gossip:
         self.own_key = own_key
         self.index = [Index() for _ in range(limits.LANES)]
         self._floors = [b""] * limits.LANES  # keys below were evicted: neither told nor asked for
-        self.floors = [b""] * limits.LANES  # what is below this bound was put out for room: not asked for, not told
         self._emit = emit
         self._count = count
         self._send = send
@@ -69,10 +68,6 @@ class Gossip:
     def holds(self, lane, key):
         """Whether a message is committed here."""
         return key in self.index[lane]
-
-    def floor(self, lane, hlc):
-        """Messages older than `hlc` were evicted: reconciliation leaves them out."""
-        self.floors[lane] = hlc.to_bytes(6, "big")
 
     def digests(self, lanes):
         """[[lane, count, fp8], ...] for the lanes in a bit mask. PROTOCOL 6.1."""
@@ -175,6 +170,10 @@ class Gossip:
                 return
         self._start_ranges(neighbour, lane)
 
+    def _can_sketch(self, lane):
+        """A sketch tells of the whole lane: not one that is too long, nor one whose end was evicted."""
+        return len(self.index[lane]) <= SKETCH_KEYS_MAX and not self._floors[lane]
+
     def _start_ranges(self, neighbour, lane):
         self._send_ranges(neighbour, lane, ranges.start(self.index[lane], self._floors[lane]))
 
@@ -254,7 +253,7 @@ class Gossip:
         capacity = len(data) // 4
         if not 1 <= capacity <= limits.SKETCH_CAPACITY_MAX or len(data) % 4:
             raise CodecError("sketch.size")
-        if len(self.index[lane]) > SKETCH_KEYS_MAX:
+        if not self._can_sketch(lane):
             self._start_ranges(neighbour, lane)
             return
         if not neighbour.frames.take(now_ms, capacity // 4):

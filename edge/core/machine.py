@@ -481,11 +481,6 @@ class Machine:
             self._floors[lane] = floor_hlc
             self.gossip.floor(lane, floor_hlc)
 
-    def _raise_floor(self, lane, floor_hlc):
-        if floor_hlc > self._floors[lane]:
-            self._floors[lane] = floor_hlc
-            self.gossip.floor(lane, floor_hlc)
-
     def _on_link_up(self, _now_ms, info):
         self._links[info.name] = info
         self._reassemblers[info.name] = Reassembler(self.count)
