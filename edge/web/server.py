@@ -49,7 +49,7 @@ class WebServer:
     async def start(self, host: str | None, port: int) -> int:
         """Listen. host None or "" is every address; port 0 is any free one. Gives the port, 0 when it can't listen."""
         try:
-            self._server = await asyncio.start_server(self._serve, host or None, port, limit=REQUEST_BYTES_MAX)
+            self._server = await self._listen(host or None, port)
         except OSError as error:
             reason = error.strerror or str(error)
             text = f"there is no page on port {port}: {reason}; free the port or set web.port to another"
@@ -58,6 +58,15 @@ class WebServer:
         self.port = int(self._server.sockets[0].getsockname()[1])
         self._trouble("web", "", "")
         return self.port
+
+    async def _listen(self, host: str | None, port: int) -> asyncio.Server:
+        server = await asyncio.start_server(self._serve, host, port, limit=REQUEST_BYTES_MAX)
+        ports = sorted({one.getsockname()[1] for one in server.sockets})
+        if len(ports) == 1:
+            return server
+        server.close()  # any free port, but IPv4 and IPv6 got different ones
+        await server.wait_closed()
+        return await asyncio.start_server(self._serve, host, ports[0], limit=REQUEST_BYTES_MAX)
 
     async def stop(self) -> None:
         """Stop listening and end every connection."""

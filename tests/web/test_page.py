@@ -32,6 +32,8 @@ READY = (
     "document.getElementById('facts').children.length && "
     "(document.querySelector('.notice') || !document.getElementById('board-said').hidden)"
 )
+BEHIND_ITS_BACK = """fetch("/api/board", {method: "POST", headers: {"Content-Type": "application/json"},
+    body: JSON.stringify({text: "Seen at once"})}).then(answer => answer.status)"""
 EVIL = '<img src=x onerror="document.title=1"><script>document.title=1</script>&amp; "quotes"'
 
 
@@ -256,6 +258,8 @@ def test_with_a_real_node(tmp_path: Path) -> None:
             assert await browser.eval("document.querySelector('.notice .text').innerText") == EVIL
             assert await browser.eval("document.querySelector('.notice .meta').innerText") == "just now · here"
             assert await browser.eval("document.getElementById('facts').innerText.includes('Started')")
+            await browser.eval(BEHIND_ITS_BACK)
+            await browser.until("document.querySelectorAll('.notice').length == 2", 5)  # told by the event stream
             assert not browser.complaints
             assert all(asked.startswith(url) for asked in browser.requests)
 
@@ -263,7 +267,7 @@ def test_with_a_real_node(tmp_path: Path) -> None:
         url = str(node.ready["web"])
         asyncio.run(main(url + "/"))
         with urllib.request.urlopen(url + "/api/board") as answer:
-            assert json.load(answer)["notices"][0]["text"] == EVIL
+            assert [row["text"] for row in json.load(answer)["notices"]] == ["Seen at once", EVIL]
 
 
 def test_the_readme_picture_is_small() -> None:

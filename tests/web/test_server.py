@@ -37,6 +37,28 @@ def test_a_port_that_is_taken_is_trouble_and_not_the_end() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("host", ["", "localhost"])
+def test_any_free_port_is_one_port_for_all_addresses(host: str) -> None:
+    async def main() -> None:
+        server, _ = make()
+        port = await server.start(host, 0)
+        assert (await get(port, "/api/status")).status == 200
+        reached = 0
+        for address in ("127.0.0.1", "::1"):
+            try:
+                _, writer = await asyncio.open_connection(address, port)
+            except OSError:
+                continue  # a machine without IPv6
+            reached += 1
+            writer.close()
+        assert server._server is not None
+        assert len({one.getsockname()[1] for one in server._server.sockets}) == 1
+        assert reached == len(server._server.sockets)
+        await server.stop()
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("request_bytes", [
     b"\r\n\r\n",
     b"GET\r\n\r\n",
