@@ -6,7 +6,7 @@ bytes, milliseconds and randomness it is handed: no clock, no I/O, no await. Wha
 a message or a counted drop with a reason; a wrong command by the shell raises. DESIGN, The core; PROTOCOL 3 to 6.
 """
 
-from edge.compat import crypto, hashing
+from edge.compat import crypto
 from edge.core import effects, frame, hlc, limits
 from edge.core import message as messages
 from edge.core.cbor import CodecError
@@ -262,11 +262,11 @@ class Machine:
 
     def _on_message(self, now_ms, neighbour, data):
         neighbour.flow_ms = now_ms
-        id = hashing.sha256(data)[:16]
+        id = messages.message_id(data)
         if id in self._recent:
             self.count("rx.duplicate")
             return
-        message = messages.parse(data)
+        message = messages.parse(data, id)
         lane = message.lane
         if not neighbour.lanes & (1 << lane):
             raise CodecError("lane_not_carried")
