@@ -33,6 +33,7 @@ _NUMBERS = (
     ("jumps", 0, 100, 5, "per cent of nodes whose clock jumps"),
     ("partitions", 0, 100, 10, "per cent of links that are cut for a while"),
     ("disks-full", 0, 100, 5, "per cent of nodes whose disk is full for a while"),
+    ("small-stores", 0, 100, 0, "per cent of nodes with room for a third of all messages"),
 )
 
 
@@ -64,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
     plan = Plan(
         nodes=args.nodes, seed=seed, loss=args.loss, reboots=reboots, messages=messages, links=args.links,
         fault_ms=args.seconds * 1000, heal_ms_max=args.heal_seconds * 1000, jumps=args.jumps,
-        partitions=args.partitions, disks_full=args.disks_full, twins=min(args.twins, (args.nodes - 1) // 2),
+        partitions=args.partitions, disks_full=args.disks_full, small_stores=args.small_stores,
+        twins=min(args.twins, (args.nodes - 1) // 2),
     )
     begin = time.process_time()
     canary = CANARIES[args.canary] if args.canary else None

@@ -2,8 +2,8 @@
 
     always    what is acknowledged, delivered or pushed is committed; nothing is delivered twice; a sequence number is
               used once; time does not go backwards; nothing raises; every drop has a reason and is counted
-    healed    all nodes hold the same; everything acknowledged is there; every direct message has its receipt; nothing
-              forged was kept
+    healed    all nodes hold the same (but for what a small store put out for room); everything acknowledged is there;
+              every direct message has its receipt; nothing forged was kept; nothing is pushed any more
 
 A broken rule is a fault: one line of text. The checkers see effects, stores and counters, and change nothing.
 """
@@ -12,7 +12,8 @@ from edge.core import effects, hlc, limits
 from edge.core import message as messages
 
 FAULTS_MAX = 20
-NO_EFFECT = ("drop.store_full", "drop.conflict.proved")  # counted, but the message came from no link
+# counted without an effect: the message came from no link, or the pieces of a frame were given up later
+NO_EFFECT = ("drop.store_full", "drop.conflict.proved", "drop.fragment.")
 
 
 class _Seen:
@@ -37,6 +38,7 @@ class Check:
         self.faults_more = 0
         self.acknowledged = []  # [(host, id), ...]
         self.conflicts = 0
+        self._calm = False
         self.refused = {}  # reason -> count
         self.drops = {}  # reason -> count
         self._seen = [_Seen() for _ in range(world.plan.nodes)]
@@ -120,12 +122,17 @@ class Check:
 
     def _on_push(self, host, seen, effect):
         for key in effect[4]:
-            if key not in host.store.by_key:
-                self.fault(host, "pushed %s, which is not committed" % key.hex())
+            message = host.store.by_key.get(key)
+            if message is None:
+                if key not in host.store.gone:
+                    self.fault(host, "pushed %s, which is not committed" % key.hex())
+            elif self._calm and message.expires_s > self._soon_s():
+                self.fault(host, "pushed %s when all nodes agreed" % key.hex())
 
     def _on_drop(self, host, seen, effect):
         reason = effect[1]
-        seen.drops += 1
+        if _has_effect("drop.%s" % reason):
+            seen.drops += 1
         self.drops[reason] = self.drops.get(reason, 0) + 1
         if not isinstance(reason, str) or not reason or reason != reason.lower() or " " in reason:
             self.fault(host, "dropped a frame for no stable reason: %r" % (reason,))
@@ -142,6 +149,10 @@ class Check:
         self.refused[effect[2]] = self.refused.get(effect[2], 0) + 1
 
     # --- healed
+
+    def calm(self):
+        """From now on nothing that all nodes hold is pushed again."""
+        self._calm = True
 
     def settled(self, first):
         """(True, 0) when all nodes hold all that must be there; else (False, the node to look at first next time)."""
@@ -172,7 +183,8 @@ class Check:
             self._drops_are_counted(host)
             self._time_is_right(host)
         for host, id in self.acknowledged:
-            if id not in self.world.pool.messages:
+            message = self.world.pool.messages.get(id)
+            if message is None or not (self._is_anywhere(message) or message.key in host.store.gone):
                 self.fault(host, "acknowledged %s, which is nowhere" % id.hex())
         self._numbers_are_unique()
         for message in self.world.pool.order:
@@ -180,16 +192,26 @@ class Check:
                 self.fault(None, "kept %s, whose signature is false" % message.id.hex())
 
     def _required(self):
-        """All that was committed anywhere or acknowledged, unless some clock may count it as expired."""
-        end_s = self.world.unix_ms() // 1000 + 2 * limits.FUTURE_S_MAX
-        return [message for message in self.world.pool.order if message.expires_s > end_s]
+        """All that any node holds, unless some clock may count it as expired."""
+        end_s = self._soon_s()
+        order = self.world.pool.order
+        return [message for message in order if message.expires_s > end_s and self._is_anywhere(message)]
+
+    def _is_anywhere(self, message):
+        for host in self.world.hosts:
+            if message.key in host.store.by_key:
+                return True
+        return False
+
+    def _soon_s(self):
+        return self.world.unix_ms() // 1000 + 2 * limits.FUTURE_S_MAX
 
     def _missing(self, host, required, enough):
         """The first `enough` messages that it lacks."""
         by_key = host.store.by_key
         missing = []
         for message in required:
-            if message.key not in by_key:
+            if message.key not in by_key and message.hlc >= host.store.floors.get(message.lane, 0):
                 missing.append(message)
                 if len(missing) >= enough:
                     break
@@ -200,10 +222,11 @@ class Check:
             return 0  # which of the two gets the receipt is open
         now_s = self.world.unix_ms() // 1000
         waiting = 0
+        small = [one.key for one in self.world.hosts if one.store.quota is not None]
         for message in self._direct[host.number]:
             if message.expires_s > now_s and not host.store.receipted(message.id, message.dest):
-                waiting += 1
-        return max(waiting, len(host.machine.outbox))
+                waiting += host.key not in small and message.dest not in small  # what has no room owes nothing
+        return waiting if small else max(waiting, len(host.machine.outbox))
 
     def _numbers_are_unique(self):
         twins = [host.key for host in self.world.hosts if host.twin is not None]
@@ -233,8 +256,7 @@ class Check:
 
     def _drops_are_counted(self, host):
         counters = host.machine.counters
-        names = [name for name in sorted(counters) if name.startswith("drop.") and name not in NO_EFFECT]
-        counted = sum([counters[name] for name in names])
+        counted = sum([counters[name] for name in sorted(counters) if name.startswith("drop.") and _has_effect(name)])
         if counted != self._seen[host.number].drops:
             self.fault(host, "counted %d drops, gave a reason for %d" % (counted, self._seen[host.number].drops))
 
@@ -244,3 +266,7 @@ class Check:
         off_s = (host.machine.clock.now(host.now_ms()) >> 16) - self.world.unix_ms() // 1000
         if abs(off_s) > 2 * limits.FUTURE_S_MAX:
             self.fault(host, "its clock is %d s off" % off_s)
+
+
+def _has_effect(name):
+    return not [one for one in NO_EFFECT if name.startswith(one)]

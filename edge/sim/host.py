@@ -210,10 +210,13 @@ class Host:
             return
         batch = self._committing
         self._committing = None
+        evicted = self.store.evict(len(batch))
         results = [self.store.commit(message) for message in batch]
         self.command(effects.STORED, results)
         self._write()
         self._drain()
+        for lane, rows, floor_hlc in evicted:
+            self.command(effects.GONE, lane, rows, floor_hlc)
 
     def _send(self, link, peer, _lane, frame):
         wire = self.wires.get((link, peer))

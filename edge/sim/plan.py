@@ -17,20 +17,21 @@ NODES_MAX = 4000
 class Plan:
     """The numbers of one world. Faults happen in the first `fault_ms`; then all heals and the rest must converge.
 
-    loss, duplicate, damage: per cent of frames (on a session, loss is delay). reboots, disks_full, jumps, clockless:
-    per cent of nodes that crash, have a full disk for a while, whose clock jumps, that have no clock. partitions: per
-    cent of edges that are cut for a while, half of them in one direction only. brief: per cent of notices that expire
-    within the run. twins: pairs of nodes that share one key (equivocation), where there is room.
+    loss, duplicate, damage: per cent of frames (on a session, loss is delay). reboots, disks_full, jumps, clockless,
+    small_stores: per cent of nodes that crash, have a full disk for a while, whose clock jumps, that have no clock,
+    whose quota is a third of all messages. partitions: per cent of edges that are cut for a while, half of them in one
+    direction only. brief: per cent of notices that expire within the run. twins: pairs of nodes that share one key
+    (equivocation), where there is room.
     """
 
     def __init__(self, nodes=100, seed=1, loss=20, reboots=10, messages=None, links="mixed", fault_ms=60000,
                  heal_ms_max=300000, duplicate=5, damage=1, disks_full=5, jumps=5, clockless=20, partitions=10, brief=5,
-                 twins=0):
+                 twins=0, small_stores=0):
         if not 2 <= nodes <= NODES_MAX:
             raise ValueError("nodes must be 2..%d, not %r" % (NODES_MAX, nodes))
         if links not in LINKS:
             raise ValueError("links must be one of %s, not %r" % (", ".join(LINKS), links))
-        percents = (loss, reboots, duplicate, damage, disks_full, jumps, clockless, partitions, brief)
+        percents = (loss, reboots, duplicate, damage, disks_full, jumps, clockless, partitions, brief, small_stores)
         if min(percents) < 0 or max(percents) > 100:
             raise ValueError("a percentage must be 0..100")
         if 2 * twins >= nodes:
@@ -51,6 +52,7 @@ class Plan:
         self.partitions = partitions
         self.brief = brief
         self.twins = twins
+        self.small_stores = small_stores
 
     def lanes(self):
         """How many lanes messages are posted in: small links carry no bulk lane."""
@@ -102,6 +104,36 @@ def twins(plan, layout):
                 out[high] = low
                 used[low] = used[high] = True
     return out
+
+
+def small_stores(plan, layout, rng):
+    """The nodes whose store is small: so chosen that all others are still joined without them."""
+    near = [[] for _ in range(plan.nodes)]
+    for a, b, kind in layout:
+        if kind != SMALL or plan.links == "small":
+            near[a].append(b)
+            near[b].append(a)
+    small = {}
+    for node in range(plan.nodes):
+        if rng.chance(plan.small_stores, 100):
+            small[node] = True
+            if not _joined(plan.nodes, near, small):
+                del small[node]
+    return small
+
+
+def _joined(nodes, near, small):
+    start = [node for node in range(nodes) if node not in small][:1]
+    reached = {node: True for node in start}
+    line = start
+    while line:
+        node = line.pop()
+        for other in near[node]:
+            if other not in reached:
+                reached[other] = True
+                if other not in small:
+                    line.append(other)
+    return len(reached) == nodes
 
 
 def _kind(plan, rng, spare):

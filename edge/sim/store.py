@@ -34,6 +34,9 @@ class MemoryStore:
         self.by_key = {}  # key -> Message
         self.kept = {}
         self.full = False
+        self.floors = {}  # lane -> hlc: what is older was put out for room
+        self.quota = None  # messages, or no bound
+        self.gone = {}  # key -> True: it was here
         self._pool = pool
         self._own_key = own_key
         self._by_pair = {}  # (author, seq) -> id of the first
@@ -85,7 +88,7 @@ class MemoryStore:
                 owed.append((message.id, message.author))
             elif message.author == self._own_key and message.dest not in by:
                 outbox.append((message.id, message.dest, message.expires_s))
-        return (self._own_seq + 1, {}, outbox, max(self._own_hlc, self.kept.get("hlc", 0)), owed)
+        return (self._own_seq + 1, self.floors, outbox, max(self._own_hlc, self.kept.get("hlc", 0)), owed)
 
     def receipted(self, id, by):
         """Whether a receipt for `id` signed by `by` is committed here."""
@@ -98,8 +101,23 @@ class MemoryStore:
             message = self.by_key[key]
             if message.expires_s <= now_s:
                 del self.by_key[key]
+                self.gone[key] = True
                 gone.setdefault(message.lane, []).append((message.hlc, message.id))
         return [(lane, gone[lane]) for lane in sorted(gone)]
+
+    def evict(self, room):
+        """Make room for so many messages, lowest lane and oldest first: [(lane, [(hlc, id), ...], floor), ...]."""
+        gone = {}
+        keys = []
+        if self.quota is not None and len(self.by_key) + room > self.quota:
+            keys = [key for _, key in sorted([(-self.by_key[key].lane, key) for key in self.by_key])]
+        for key in keys[:max(0, len(keys) + room - (self.quota or 0))]:
+            message = self.by_key[key]
+            del self.by_key[key]
+            self.gone[key] = True
+            gone.setdefault(message.lane, []).append((message.hlc, message.id))
+            self.floors[message.lane] = max(self.floors.get(message.lane, 0), message.hlc + 1)
+        return [(lane, gone[lane], self.floors[lane]) for lane in sorted(gone)]
 
     def _note(self, message):
         if self._own_key not in (message.author, message.dest):

@@ -20,6 +20,8 @@ from edge.sim.wire import Wire
 UNIX_MS = 1790000000000
 BOOT_MS_MAX = 5000
 LOOK_MS = 2000
+CALM_MS = 10000  # what was on the way when all agreed has arrived
+REST_MS = 3 * limits.DIGEST_MS  # so long nothing is pushed any more
 DOWN_MS_MAX = 20000
 SKEW_MS_MAX = (limits.FUTURE_S_MAX - 20) * 500  # no two clocks are so far apart that one must overrule the other
 LAST_SEEN_S_MAX = 3 * 86400
@@ -95,7 +97,10 @@ class World:
             if settled:
                 self.healed_ms = self.now_ms - self.plan.fault_ms
                 break
-        self._run_until(self.now_ms + LOOK_MS)
+        self._run_until(self.now_ms + CALM_MS)
+        if not self.plan.damage:  # a damaged HELLO may have named a key that no reconciliation then fits
+            self.check.calm()
+        self._run_until(self.now_ms + REST_MS)
         self.check.final()
         return self.healed_ms is not None and not self.check.faults
 
@@ -123,6 +128,7 @@ class World:
         rng = self.rng
         layout = plans.edges(plan, rng)
         twins = plans.twins(plan, layout)
+        small = plans.small_stores(plan, layout, rng)
         for number in range(plan.nodes):
             twin = self.hosts[twins[number]] if number in twins else None
             seed = rng.bytes(32) if twin is None else twin.seed
@@ -133,6 +139,8 @@ class World:
             if host.clock.quality == hlc.QUALITY_NONE:
                 seen_s = UNIX_MS // 1000 - rng.below(LAST_SEEN_S_MAX)
                 host.store.kept["hlc"] = seen_s << 16
+            if number in small:
+                host.store.quota = max(10, plan.messages // 3)
             self.hosts.append(host)
         for a, b, kind in layout:
             wire = Wire(self, kind, self.hosts[a], self.hosts[b])

@@ -40,7 +40,7 @@ def test_fifty_worlds_converge(number: int) -> None:
     plan = Plan(
         nodes=4 + number, seed=FIRST_SEED + number, loss=30, reboots=(10, 30, 100)[number % 3], messages=50,
         links=LINKS[number % len(LINKS)], disks_full=10, jumps=20, clockless=(20, 60)[number % 2], partitions=30,
-        brief=10, twins=2 if number % 10 == 9 else 0,
+        brief=10, twins=2 if number % 10 == 9 else 0, small_stores=30 if number % 5 == 3 else 0, damage=number % 2,
     )
     world, good = run(plan)
     assert good, (plan.seed, world.healed_ms, world.check.faults)
@@ -90,6 +90,19 @@ WORDS = {
 def test_canaries_are_found_for_the_right_reason(name: str) -> None:
     world, good = run(Plan(nodes=20, seed=1, reboots=50, messages=60, damage=3, heal_ms_max=60000), name)
     assert any(WORDS[name] in fault for fault in world.check.faults), world.check.faults
+
+
+def test_a_forgotten_floor_is_found() -> None:
+    """What a small store evicted must not be pushed to it again and again."""
+
+    def forget(host: Any) -> None:
+        host.machine.gossip.floor = lambda lane, hlc: None
+
+    plan = Plan(nodes=20, seed=4, messages=200, damage=0, small_stores=30)
+    assert World(plan).run()
+    world = World(plan, forget)
+    assert not world.run()
+    assert any("when all nodes agreed" in fault for fault in world.check.faults), world.check.faults
 
 
 def test_one_seed_one_world() -> None:
