@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from edge.core import limits
 from edge.core.message import DIRECT
-from edge.store.rows import FORK
+from edge.store.places import FORK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from edge.core import effects, limits
 from edge.core.cbor import CodecError
 from edge.core.message import RECEIPT
 from edge.store import thin
+from edge.store.places import FORK, last_n
 from edge.store.quota import ROW_BYTES
-from edge.store.rows import FORK
+from edge.store.search import indexed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ PROOFS_MAX = 512
 PROOFS_PER_AUTHOR_MAX = 4  # one proves a key faulty; the cap keeps one key from filling the table
 ROWS_PER_STATEMENT = 32  # one step of SQLite, so one hand-over of the interpreter lock, for so many rows
 
-_INSERT = "INSERT OR IGNORE INTO message (author, seq, lane, hlc, id, type, dest, expires_s, data) VALUES "
-_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT OR IGNORE INTO message (n, author, seq, lane, hlc, id, type, dest, expires_s, data) VALUES "
+_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ONE = _INSERT + _ROW
 _MANY = _INSERT + ", ".join([_ROW] * ROWS_PER_STATEMENT)
-_COLUMNS = 9
+_COLUMNS = 10
 _RECEIPT = """UPDATE message INDEXED BY message_direct SET receipted = 1
               WHERE id = ? AND author = ? AND dest = ? AND dest IS NOT NULL"""
 
@@ -44,6 +45,8 @@ class Intake:
         self._db = db
         self._take_out = take_out  # deletes and counts rows that a third message with their number puts out
         self._parties: dict[bytes, int] = {}
+        sql = "SELECT max(n) FROM message WHERE n > ? AND n <= ?"
+        self._last_n = [db.execute(sql, (n, last_n(lane))).fetchone()[0] or n for lane, n in enumerate(indexed(db))]
 
     def reset(self) -> None:
         """The transaction was rolled back: what was learned in it is void."""
@@ -68,7 +71,7 @@ class Intake:
         held: [messages, bytes] by lane, to which what is new is added. sqlite3.Error is passed on.
         """
         db = self._db
-        last_n = db.execute("SELECT max(n) FROM message").fetchone()[0] or 0
+        numbers = self._last_n
         party = self._parties.get
         values: list[object] = []
         receipts = []
@@ -78,8 +81,10 @@ class Intake:
                 dest = self.party(dest)
                 if m.type == RECEIPT:
                     receipts.append(m)
-            values += (party(m.author) or self.party(m.author), m.seq, m.lane, m.hlc, m.id, m.type, dest, m.expires_s,
-                       m.data)
+            lane = m.lane
+            numbers[lane] += 1
+            values += (numbers[lane], party(m.author) or self.party(m.author), m.seq, lane, m.hlc, m.id, m.type, dest,
+                       m.expires_s, m.data)
         inserted = 0
         whole = len(values) - len(values) % (ROWS_PER_STATEMENT * _COLUMNS)
         for at in range(0, whole, ROWS_PER_STATEMENT * _COLUMNS):
@@ -89,31 +94,26 @@ class Intake:
         if inserted == len(batch):
             results: list[Outcome] = [(m.id, effects.NEW, None) for m in batch]
         else:
-            seen: set[bytes] = set()
-            results = [self._look_closer(m, last_n, seen) for m in batch]
+            results = [self._look_closer(m, n) for m, n in zip(batch, values[::_COLUMNS], strict=True)]
         for m, result in zip(batch, results, strict=True):
             if result[1] == effects.NEW or result[1] == effects.CONFLICTING:
-                lane = held[m.lane]
-                lane[0] += 1
-                lane[1] += len(m.data) + ROW_BYTES
+                sums = held[m.lane]
+                sums[0] += 1
+                sums[1] += len(m.data) + ROW_BYTES
         if receipts:
             self._receipts(receipts)
         return results
 
-    def _look_closer(self, m: Message, last_n: int, seen: set[bytes]) -> Outcome:
+    def _look_closer(self, m: Message, given_n: object) -> Outcome:
         author = self.party(m.author)
         sql = "SELECT n, id, seq, data FROM message WHERE author = ? AND seq IN (?, ?) ORDER BY id"
         kept = self._db.execute(sql, (author, m.seq, m.seq + FORK)).fetchall()
         for n, id, _seq, _data in kept:
             if id == m.id:
-                if n <= last_n or id in seen:
-                    return m.id, effects.DUPLICATE, None
-                seen.add(id)
-                return m.id, effects.NEW, None
+                return id, effects.NEW if n == given_n else effects.DUPLICATE, None
         if not kept:
             raise RuntimeError(f"message {m.id.hex()} was ignored for no reason")
         first = kept[0]
-        seen.add(m.id)
         if len(kept) == 1:
             self._second(author, m, first[2] ^ FORK)
             self._prove(author, m, first[3])
@@ -126,7 +126,9 @@ class Intake:
 
     def _second(self, author: int, m: Message, seq: int) -> None:
         dest = None if m.dest is None else self.party(m.dest)
-        self._db.execute(_ONE, (author, seq, m.lane, m.hlc, m.id, m.type, dest, m.expires_s, m.data))
+        self._last_n[m.lane] += 1
+        n = self._last_n[m.lane]
+        self._db.execute(_ONE, (n, author, seq, m.lane, m.hlc, m.id, m.type, dest, m.expires_s, m.data))
 
     def _prove(self, author: int, m: Message, other: bytes) -> None:
         count = "SELECT count(*) FROM proof"

@@ -45,8 +45,10 @@ class Quota:
 
         held: bytes by lane, as counted. used_bytes: of the file. room_bytes: what is about to come.
         """
+        total = max(1, sum(held))
         for lane in range(limits.LANES - 1, -1, -1):
-            over = held[lane] - self.file_bytes * LANE_CAPS[lane] // 1000
+            # search index and half-empty pages count as well, to each lane its part
+            over = held[lane] * max(total, used_bytes) // total - self.file_bytes * LANE_CAPS[lane] // 1000
             if over > 0:
                 return lane, over + self.slack_bytes // 4
         over = used_bytes + room_bytes - self.file_bytes

@@ -6,6 +6,7 @@ what may be seen or decodes a body. Used on a read connection only.
 
 from __future__ import annotations
 
+from edge.store.places import FORK, LANES
 from edge.store.search import find
 
 TYPE_CHECKING = False
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     import sqlite3
     from typing import Any
 
-FORK = 1 << 32  # a second message with the same (author, seq) stands at seq + FORK
-LANES = (0, 1, 2, 3)
 
 COLUMNS = f"""
     m.id, a.key, m.seq & {FORK - 1}, m.hlc, m.hlc * 1000 >> 16, m.expires_s, m.lane, m.type,
@@ -63,7 +62,7 @@ def list_messages(db: sqlite3.Connection, *, type: int | None = None, lane: int 
             where.append(f"m.{column} = (SELECT n FROM party WHERE key = ?)")
             values.append(key)
     if search is not None:
-        numbers = find(db, search)
+        numbers = find(db, search, LANES if lane is None else (lane,))
         if not numbers:
             return []
         return _newest(db, "NOT INDEXED", [*where, f"m.n IN ({','.join(map(str, numbers))})"], values, limit)

@@ -94,7 +94,7 @@ class Store:
         self._going: Gone = {}  # of the running transaction
         self._refused = [0] * limits.LANES  # since the last write
         self._lanes = [list(row) for row in db.execute(f"SELECT {_LANE_COLUMNS} FROM lane ORDER BY lane")]
-        self._kept: dict[str, int] = dict(db.execute("SELECT key, value FROM kept WHERE key != ?", (search.MARK,)))
+        self._kept: dict[str, int] = dict(db.execute("SELECT key, value FROM kept").fetchall())
         self._written = dict(self._kept)
 
     @classmethod
@@ -453,7 +453,7 @@ class Store:
         """Delete rows and count them; what no caller asked to expire is told by the next `evict`."""
         self._kept.update(boot.remember_own(self._kept, self._own, found))
         thin.delete(self._db, found)
-        for _n, lane, hlc, id, _author, _seq, n_bytes, _data in found:
+        for _n, lane, hlc, id, _author, _seq, n_bytes in found:
             sums = self._lanes[lane]
             sums[_MESSAGES] -= 1
             sums[_BYTES] -= n_bytes + ROW_BYTES

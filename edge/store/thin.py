@@ -13,16 +13,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
 
-    # n, lane, hlc, id, author, seq, bytes, data where it is indexed
-    Row = tuple[int, int, int, bytes, int, int, int, bytes | None]
+    Row = tuple[int, int, int, bytes, int, int, int]  # n, lane, hlc, id, author, seq, bytes
 
-_SELECT = "SELECT n, lane, hlc, id, author, seq, length(data), CASE WHEN n <= ? THEN data END FROM message "
+_SELECT = "SELECT n, lane, hlc, id, author, seq, length(data) FROM message "
 
 
 def expired(db: sqlite3.Connection, now_s: int, limit: int) -> list[Row]:
     """At most `limit` rows whose time has come by `now_s`."""
     sql = _SELECT + "INDEXED BY message_expires WHERE expires_s <= ? LIMIT ?"
-    return db.execute(sql, (search.mark(db), now_s, limit)).fetchall()
+    return db.execute(sql, (now_s, limit)).fetchall()
 
 
 def oldest(db: sqlite3.Connection, lane: int, n_bytes: int, own: int, limit: int) -> list[Row]:
@@ -34,7 +33,7 @@ def oldest(db: sqlite3.Connection, lane: int, n_bytes: int, own: int, limit: int
                        AND NOT (author = ? AND type = ? AND dest IS NOT NULL AND receipted IS NULL)
                        ORDER BY hlc, id LIMIT ?"""
     out: list[Row] = []
-    for row in db.execute(sql, (search.mark(db), lane, own, DIRECT, limit)):
+    for row in db.execute(sql, (lane, own, DIRECT, limit)):
         if n_bytes <= 0:
             break
         out.append(row)
@@ -44,10 +43,10 @@ def oldest(db: sqlite3.Connection, lane: int, n_bytes: int, own: int, limit: int
 
 def by_number(db: sqlite3.Connection, n: int) -> list[Row]:
     """One row."""
-    return db.execute(_SELECT + "WHERE n = ?", (search.mark(db), n)).fetchall()
+    return db.execute(_SELECT + "WHERE n = ?", (n,)).fetchall()
 
 
 def delete(db: sqlite3.Connection, rows: list[Row]) -> None:
     """Delete rows that one of the questions above gave."""
-    search.forget(db, [(row[0], row[7]) for row in rows if row[7] is not None])
+    search.forget(db, [(row[0], row[1]) for row in rows])
     db.executemany("DELETE FROM message WHERE n = ?", [(row[0],) for row in rows])

@@ -238,10 +238,10 @@ class TestDamaged:
 def test_damage_found_later_is_an_error_not_a_crash(opener: Opener, path: str) -> None:
     store = opener()
     store.commit(many(3000))
+    root = store._db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'message_place'").fetchone()[0]
     store.close()
     data = bytearray(Path(path).read_bytes())
-    for at in range(4096 * 20, len(data), 4096):
-        data[at : at + 64] = b"\xee" * 64
+    data[4096 * (root - 1) : 4096 * root] = b"\xee" * 4096
     Path(path).write_bytes(data)
     store = opener()
     with pytest.raises(StoreError, match="damaged"):

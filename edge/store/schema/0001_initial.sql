@@ -1,11 +1,12 @@
 -- Authors and destinations: a 32-byte key is written once, rows carry its small number.
 CREATE TABLE party (n INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE);
 
--- One row a message. n is the order of arrival and is never used twice (the search index relies on it).
+-- One row a message. n is lane * 2^48 + the order of arrival, so that each lane has pages of its own: what is dropped,
+-- the oldest of a lane, then frees whole pages. n is never used twice while the search index knows it.
 -- seq is the author's number; a second, different message with the same number is kept at seq + 2^32.
 -- receipted: 1 once the destination's signed receipt for it has been committed.
 CREATE TABLE message (
-    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    n INTEGER PRIMARY KEY,
     author INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     lane INTEGER NOT NULL,
@@ -33,6 +34,7 @@ CREATE TABLE proof (
 ) WITHOUT ROWID;
 
 -- What a lane holds, and what was taken from it. floor_hlc: older messages were evicted and are not taken back.
+-- indexed: the last message.n that the search index has seen.
 CREATE TABLE lane (
     lane INTEGER PRIMARY KEY,
     messages INTEGER NOT NULL DEFAULT 0,
@@ -40,7 +42,8 @@ CREATE TABLE lane (
     floor_hlc INTEGER NOT NULL DEFAULT 0,
     expired INTEGER NOT NULL DEFAULT 0,
     evicted INTEGER NOT NULL DEFAULT 0,
-    refused INTEGER NOT NULL DEFAULT 0
+    refused INTEGER NOT NULL DEFAULT 0,
+    indexed INTEGER NOT NULL DEFAULT 0
 );
 INSERT INTO lane (lane) VALUES (0), (1), (2), (3);
 
