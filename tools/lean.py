@@ -51,7 +51,8 @@ def leave_out() -> None:
     for name in ("ssl", "_ssl", "_hashlib"):
         sys.modules[name] = None  # type: ignore[assignment]
     flags = {"iscoroutinefunction": 0x80, "isgeneratorfunction": 0x20, "isasyncgenfunction": 0x200}
-    _lazy("inspect", iscoroutine=_is_coroutine, isawaitable=lambda thing: hasattr(thing, "__await__"),
+    _lazy("inspect", iscoroutine=_is_coroutine, isawaitable=lambda thing: hasattr(type(thing), "__await__"),
+          isfunction=lambda thing: type(thing) is type(_unwrap), unwrap=_unwrap,
           **{name: _flag_test(flag) for name, flag in flags.items()})
     _lazy("subprocess", PIPE=-1, STDOUT=-2, DEVNULL=-3)
     _lazy("shutil", which=_which)
@@ -60,9 +61,19 @@ def leave_out() -> None:
     traceback = _lazy("traceback")
     # _asyncio takes hold of this function when it is loaded
     traceback.extract_stack = lambda *args, **named: traceback.load().extract_stack(*args, **named)
+    _bare_sqlite3()
     typing = type(sys)("typing")
     typing.__dict__.update(TYPE_CHECKING=False, Protocol=object, __getattr__=lambda name: Anything())
     sys.modules["typing"] = typing
+
+
+def _bare_sqlite3() -> None:
+    """The C module without the part in Python, which only adds dates and times and loads datetime for them."""
+    import _sqlite3
+
+    module = type(sys)("sqlite3")
+    module.__dict__.update(_sqlite3.__dict__, __name__="sqlite3")
+    sys.modules["sqlite3"] = module
 
 
 def _lazy(name: str, **known: object) -> Lazy:
@@ -74,10 +85,18 @@ def _lazy(name: str, **known: object) -> Lazy:
 
 def _flag_test(flag: int) -> object:
     def test(thing: object) -> bool:
+        while type(thing).__name__ == "partial":
+            thing = thing.func  # type: ignore[attr-defined]
         thing = getattr(thing, "__func__", thing)
         return bool(getattr(getattr(thing, "__code__", None), "co_flags", 0) & flag)
 
     return test
+
+
+def _unwrap(thing: "Any") -> "Any":
+    while hasattr(thing, "__wrapped__"):
+        thing = thing.__wrapped__
+    return thing
 
 
 def _is_coroutine(thing: object) -> bool:

@@ -185,8 +185,8 @@ class Run:
         try:
             sys.stdout.write(text + "\n")
             sys.stdout.flush()
-        except OSError:
-            pass  # whoever started us listens no more
+        except OSError:  # whoever started us listens no more; nothing else is ever printed
+            sys.stdout = None
         _notify("READY=1")
 
 
