@@ -18,7 +18,8 @@ def time_on_air_us(sf: int, bw_hz: int, cr_den: int, preamble: int, payload_byte
     """
     if not (5 <= sf <= 12 and 7800 <= bw_hz <= 1625000 and 5 <= cr_den <= 8 and 1 <= preamble <= 65535
             and 0 <= payload_bytes <= 255):
-        raise ValueError(f"no such LoRa packet: SF{sf} {bw_hz} Hz 4/{cr_den} preamble {preamble}, {payload_bytes} bytes")
+        what = f"SF{sf}, {bw_hz} Hz, 4/{cr_den}, preamble {preamble}, {payload_bytes} bytes"
+        raise ValueError("no such LoRa packet: " + what)
     slow = (1000000 << sf) >= LDRO_SYMBOL_US * bw_hz
     bits = 8 * payload_bytes + 16 * crc - 4 * sf + (0 if implicit else 20)
     if sf >= 7:

@@ -38,9 +38,9 @@ REASONS = (
 class Pace:
     """Every wait of the LoRa link in one place, so that a test can shorten them together.
 
-    beat_ms: between heartbeats (60000..240000 in earnest); a device silent for two of them is frozen. answer_ms: for the
-    reply to one command. reset_ms: for a device to start. retry_ms_min, retry_ms_max: between attempts to connect.
-    speed: how much faster than the real one the air runs; 1 but in tests.
+    beat_ms: between heartbeats (60000..240000 in earnest); a device silent for two of them is frozen. answer_ms: for
+    the reply to one command. reset_ms: for a device to start. retry_ms_min, retry_ms_max: between attempts to
+    connect. speed: how much faster than the real one the air runs; 1 but in tests.
     """
 
     def __init__(self, beat_ms: int = 120000, answer_ms: int = 2000, reset_ms: int = 3000, retry_ms_min: int = 500,
@@ -184,7 +184,8 @@ class Modem:
         """
         raise NotImplementedError
 
-    async def send_text(self, to: bytes | None, channel: str, text: str, hop_limit: int, *, alert: bool = False) -> Sent:
+    async def send_text(self, to: bytes | None, channel: str, text: str, hop_limit: int, *,
+                        alert: bool = False) -> Sent:
         """Send a text to one person (to: 4 bytes) or, to None, to a channel by its name, "" the primary (Meshtastic).
 
         alert: on the alert port. Its fate comes by on_state under the id. Raises Refused, LinkDown.
