@@ -11,6 +11,7 @@ import time
 
 from edge.errors import BadRequest, NotFound
 from tools import cli_show as show
+from tools import cli_view as view
 from tools.client import Client
 
 TYPE_CHECKING = False
@@ -31,7 +32,7 @@ def status(args: argparse.Namespace) -> int:
     if args.json:
         show.print_json(facts)
         return 0
-    print("\n".join(status_lines(facts)))
+    print("\n".join(view.status_lines(facts)))
     return 0
 
 
@@ -43,7 +44,7 @@ def peers(args: argparse.Namespace) -> int:
     elif not rows:
         print("nobody is near")
     else:
-        print(peer_table(rows))
+        print(view.peer_table(rows))
     return 0
 
 
@@ -115,58 +116,12 @@ def trace(args: argparse.Namespace) -> int:
                 if args.json:
                     show.print_json(row)
                 else:
-                    print(trace_line(row), flush=True)
+                    print(view.trace_line(row), flush=True)
             if not args.follow:
                 return 0
             after = rows[-1]["n"] if rows else after
             time.sleep(FOLLOW_S)
             rows = client.call("trace.recent@1", {"limit": 512, "after": after}) or []
-
-
-def status_lines(facts: dict[str, Any]) -> list[str]:
-    """`node.status` for people."""
-    store = facts.get("store") or {}
-    held = ", ".join(f"{count} {show.LANES[lane]}" for lane, count in facts.get("messages", []) if count) or "none"
-    quality = facts.get("time_quality", 0)
-    lines = [
-        f"node      {facts['node']}",
-        f"name      {show.clean(facts.get('name', ''))}",
-        f"version   {facts.get('version') or '?'}, up {show.ago(facts.get('up_s', 0) * 1000)}",
-        f"time      {show.when(facts['time_ms'])} ({show.QUALITIES[quality] if quality < 5 else quality})",
-        f"peers     {facts.get('peers', 0)}",
-        f"messages  {held}; outbox {facts.get('outbox', 0)}",
-        f"store     {show.size(store.get('file_bytes', 0))} of {show.size(store.get('quota_bytes', 0))}",
-    ]
-    for name, link in sorted((facts.get("links") or {}).items()):
-        shown = ", ".join(f"{key} {show.clean(value)}" for key, value in link.items()
-                          if key in ("port", "sessions", "community", "multicast", "mdns"))
-        lines.append(f"link      {name}: {shown}")
-    for one in facts.get("trouble", []):
-        lines.append(f"TROUBLE   {one['part']}: {show.clean(one['text'])}")
-    if not facts.get("trouble"):
-        lines.append("trouble   none")
-    return lines
-
-
-def peer_table(rows: list[dict[str, Any]]) -> str:
-    """`peers.list` for people."""
-    return show.table(("NODE", "NAME", "LINK", "MEMBER", "HEARD", "ADDRESS"), [
-        (row["node"][:16], row.get("name", ""), row["link"], "yes" if row.get("member") else "no",
-         show.ago(row.get("heard_s", 0) * 1000) + " ago", row.get("address", "")) for row in rows
-    ])
-
-
-def trace_line(row: dict[str, Any]) -> str:
-    """One entry of the trace for people."""
-    moment = time.strftime("%H:%M:%S", time.localtime(row["time_ms"] / 1000)) + f".{row['time_ms'] % 1000:03d}"
-    facts = " ".join(f"{key}={_short(value)}" for key, value in row.items() if key not in ("n", "time_ms", "what"))
-    return f"{moment} {row['what']:<9} {facts}"
-
-
-def _short(value: Any) -> str:
-    text = show.clean(value)
-    is_key = len(text) == 64 and all(one in "0123456789abcdef" for one in text)
-    return text[:16] if is_key else text
 
 
 def _ask(args: argparse.Namespace, capability: str, params: dict[str, Any]) -> Any:
@@ -188,28 +143,13 @@ def _print_rows(args: argparse.Namespace, rows: list[dict[str, Any]], nothing: s
         show.print_json(rows)
         return 0
     for row in rows:
-        print(_head(row))
+        print(view.row_head(row))
         text = row.get("text")
         if text is not None:
             print("  " + show.clean(text, multiline=True).replace("\n", "\n  "))
     if not rows:
         print(nothing)
     return 0
-
-
-def _head(row: dict[str, Any]) -> str:
-    parts = [show.when(row["time_ms"]), row["author"][:16]]
-    if row.get("name"):
-        parts.append(f'"{show.clean(row["name"])}"')
-    if row.get("to"):
-        parts.append(f"to {row['to'][:16]}")
-    if row.get("type") not in (1, 2):
-        parts.append(f"type {row.get('type')}, lane {row.get('lane')}")
-    if row.get("state") not in (None, "received"):
-        parts.append(row["state"])
-    if row.get("conflict"):
-        parts.append("(its author's key is faulty)")
-    return "  ".join(parts)
 
 
 def _key_of(client: Client, who: str) -> bytes:

@@ -12,7 +12,7 @@ import time
 
 from edge.errors import NotRunning, WaypostError
 from tools import cli_show as show
-from tools.cli_node import peer_table, status_lines, trace_line
+from tools.cli_view import peer_table, status_lines, trace_line
 from tools.client import Client
 
 TYPE_CHECKING = False

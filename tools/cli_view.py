@@ -1,0 +1,76 @@
+"""How the node's answers look to people: status, neighbours, messages, trace.
+
+`status` and `top` show the same lines. Nothing here talks to the node or prints.
+"""
+
+from __future__ import annotations
+
+import time
+
+from tools.cli_show import LANES, QUALITIES, ago, clean, size, table, when
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def status_lines(facts: dict[str, Any]) -> list[str]:
+    """`node.status` for people."""
+    store = facts.get("store") or {}
+    held = ", ".join(f"{count} {LANES[lane]}" for lane, count in facts.get("messages", []) if count) or "none"
+    quality = facts.get("time_quality", 0)
+    lines = [
+        f"node      {facts['node']}",
+        f"name      {clean(facts.get('name', ''))}",
+        f"version   {facts.get('version') or '?'}, up {ago(facts.get('up_s', 0) * 1000)}",
+        f"time      {when(facts['time_ms'])} ({QUALITIES[quality] if quality < 5 else quality})",
+        f"peers     {facts.get('peers', 0)}",
+        f"messages  {held}; outbox {facts.get('outbox', 0)}",
+        f"store     {size(store.get('file_bytes', 0))} of {size(store.get('quota_bytes', 0))}",
+    ]
+    for name, link in sorted((facts.get("links") or {}).items()):
+        shown = ", ".join(f"{key} {clean(value)}" for key, value in link.items()
+                          if key in ("port", "sessions", "community", "multicast", "mdns"))
+        lines.append(f"link      {name}: {shown}")
+    for one in facts.get("trouble", []):
+        lines.append(f"TROUBLE   {one['part']}: {clean(one['text'])}")
+    if not facts.get("trouble"):
+        lines.append("trouble   none")
+    return lines
+
+
+def peer_table(rows: list[dict[str, Any]]) -> str:
+    """`peers.list` for people."""
+    return table(("NODE", "NAME", "LINK", "MEMBER", "HEARD", "ADDRESS"), [
+        (row["node"][:16], row.get("name", ""), row["link"], "yes" if row.get("member") else "no",
+         ago(row.get("heard_s", 0) * 1000) + " ago", row.get("address", "")) for row in rows
+    ])
+
+
+def trace_line(row: dict[str, Any]) -> str:
+    """One entry of the trace for people."""
+    moment = time.strftime("%H:%M:%S", time.localtime(row["time_ms"] / 1000)) + f".{row['time_ms'] % 1000:03d}"
+    facts = " ".join(f"{key}={_short(value)}" for key, value in row.items() if key not in ("n", "time_ms", "what"))
+    return f"{moment} {row['what']:<9} {facts}"
+
+
+def _short(value: Any) -> str:
+    text = clean(value)
+    is_key = len(text) == 64 and all(one in "0123456789abcdef" for one in text)
+    return text[:16] if is_key else text
+
+
+def row_head(row: dict[str, Any]) -> str:
+    """The line above a message's text."""
+    parts = [when(row["time_ms"]), row["author"][:16]]
+    if row.get("name"):
+        parts.append(f'"{clean(row["name"])}"')
+    if row.get("to"):
+        parts.append(f"to {row['to'][:16]}")
+    if row.get("type") not in (1, 2):
+        parts.append(f"type {row.get('type')}, lane {row.get('lane')}")
+    if row.get("state") not in (None, "received"):
+        parts.append(row["state"])
+    if row.get("conflict"):
+        parts.append("(its author's key is faulty)")
+    return "  ".join(parts)
