@@ -57,7 +57,7 @@ class Machine:
         self._next_seq = 1
         self._floors = [0] * limits.LANES
         self._pending = {}  # id -> _Pending
-        self._recent = {}
+        self._recent = {}  # id -> its place in the ring; one that was forgotten and came again has a newer place
         self._recent_ring = [None] * limits.RECENT_IDS_MAX
         self._recent_at = 0
         self._seqs = {}  # author -> highest sequence number seen
@@ -263,7 +263,7 @@ class Machine:
     def _on_message(self, now_ms, neighbour, data):
         neighbour.flow_ms = now_ms
         id = messages.message_id(data)
-        if id in self._recent:
+        if id in self._recent or id in self._pending:
             self.count("rx.duplicate")
             return
         message = messages.parse(data, id)
@@ -291,10 +291,10 @@ class Machine:
     def _remember(self, id):
         at = self._recent_at
         old = self._recent_ring[at]
-        if old is not None and old in self._recent:
+        if self._recent.get(old) == at:
             del self._recent[old]
         self._recent_ring[at] = id
-        self._recent[id] = True
+        self._recent[id] = at
         self._recent_at = at + 1 if at + 1 < limits.RECENT_IDS_MAX else 0
 
     def _note_seq(self, message):

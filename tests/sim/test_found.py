@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.core import effects, limits
+from edge.core import effects, frame, limits
 from edge.core import message as messages
 from tests.core import pair
 
@@ -24,3 +24,39 @@ def test_a_receipt_that_a_full_store_refused_is_made_again() -> None:
     assert len(a.machine.outbox) == 0
     assert [effect[0] for effect in a.log].count(effects.RECEIPT) == 1
     assert [m.type for m in b.store.values()].count(messages.RECEIPT) == 1
+
+
+def test_a_message_is_handed_out_once_however_much_is_remembered_meanwhile() -> None:
+    """Refused by a full store, it came again while its old place in the ring of recent ids was used anew."""
+    a, b = pair.Shell(1), pair.Shell(2)
+    pair.join(a, b)
+    pair.settle(a, b)
+    a.post(10)
+    a.step(10)
+    message = a.of(effects.STORE)[0][1]
+    push = frame.pack_messages([message.data])
+    b.full = True
+    b.machine.receive(20, "lan", a.machine.key, push)
+    pair.settle(b, now_ms=20)
+    assert b.machine.counters["drop.store_full"] == 1
+    for junk in range(limits.RECENT_IDS_MAX - 1):
+        b.machine._remember(junk.to_bytes(16, "big"))
+    b.full = False
+    b.machine.receive(30, "lan", a.machine.key, push)
+    b.machine._remember(b"over the old one")
+    b.machine.receive(30, "lan", a.machine.key, push)
+    assert [effect[0] for effect in b.machine.drain()].count(effects.STORE) == 1
+
+
+def test_a_flood_of_forgeries_does_not_hide_that_a_message_is_pending() -> None:
+    a, b = pair.Shell(1), pair.Shell(2)
+    pair.join(a, b)
+    pair.settle(a, b)
+    a.post(10)
+    a.step(10)
+    push = frame.pack_messages([a.of(effects.STORE)[0][1].data])
+    b.machine.receive(20, "lan", a.machine.key, push)
+    for junk in range(limits.RECENT_IDS_MAX + 1):
+        b.machine._remember(junk.to_bytes(16, "big"))
+    b.machine.receive(20, "lan", a.machine.key, push)
+    assert [effect[0] for effect in b.machine.drain()].count(effects.STORE) == 1
