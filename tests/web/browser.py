@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -31,54 +32,60 @@ class Browser:
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._next = 0
         self._session = ""
+        self._rest = b""
         self._loaded = asyncio.Event()
         self.requests: list[str] = []
         self.complaints: list[str] = []
 
     async def __aenter__(self) -> Browser:
+        self._start()
+        asyncio.get_running_loop().add_reader(self._read_fd, self._readable)
+        try:
+            await self._attach()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    def _start(self) -> None:
         assert CHROMIUM
-        from_us, our_write = os.pipe()
-        our_read, to_us = os.pipe()
+        from_us, self._write_fd = os.pipe()
+        self._read_fd, to_us = os.pipe()
 
         def place_pipes() -> None:  # in the child: exactly 3 and 4, whatever numbers the pipes have
             reading, writing = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (from_us, to_us))
             os.dup2(reading, 3)
             os.dup2(writing, 4)
 
-        self._process = await asyncio.create_subprocess_exec(
-            CHROMIUM, *FLAGS, f"--user-data-dir={self._profile}", "about:blank", close_fds=False,
-            preexec_fn=place_pipes, stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-        )
+        self._process = subprocess.Popen(
+            [CHROMIUM, *FLAGS, f"--user-data-dir={self._profile}", "about:blank"], close_fds=False,
+            preexec_fn=place_pipes, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
         os.close(from_us)
         os.close(to_us)
-        loop = asyncio.get_running_loop()
-        self._reader = asyncio.StreamReader(limit=2**26)
-        self._read_end, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(self._reader), os.fdopen(our_read, "rb"))
-        self._write_end, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(our_write, "wb"))
-        self._task = asyncio.create_task(self._listen())
+
+    async def _attach(self) -> None:
         target = await self("Target.createTarget", url="about:blank")
         attached = await self("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             await self(f"{domain}.enable")
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         self._session = ""
         try:
             async with asyncio.timeout(10):
                 await self("Browser.close")
-                await self._process.wait()
-        except TimeoutError:
+        except (TimeoutError, BrokenPipeError):
             self._process.kill()
-            await self._process.wait()
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        self._read_end.close()
-        self._write_end.close()
-        await asyncio.sleep(0)
+        asyncio.get_running_loop().remove_reader(self._read_fd)
+        os.close(self._write_fd)
+        os.close(self._read_fd)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     async def __call__(self, method: str, **params: Any) -> dict[str, Any]:
         self._next += 1
@@ -87,16 +94,17 @@ class Browser:
         if self._session:
             command["sessionId"] = self._session
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
-        self._write_end.write(json.dumps(command).encode() + b"\0")
+        os.write(self._write_fd, json.dumps(command).encode() + b"\0")
         async with asyncio.timeout(30):
             return await answer
 
-    async def _listen(self) -> None:
-        while True:
-            try:
-                event = json.loads((await self._reader.readuntil(b"\0"))[:-1])
-            except asyncio.IncompleteReadError:
-                return
+    def _readable(self) -> None:
+        data = os.read(self._read_fd, 1 << 20)
+        if not data:
+            asyncio.get_running_loop().remove_reader(self._read_fd)  # it is gone; whoever waits runs into a deadline
+        *whole, self._rest = (self._rest + data).split(b"\0")
+        for text in whole:
+            event = json.loads(text)
             waiting = self._answers.pop(event.get("id", 0), None)
             if waiting is not None and not waiting.done():
                 if "error" in event:
