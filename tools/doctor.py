@@ -122,7 +122,12 @@ def _config(directory: str, overrides: list[str]) -> tuple[Config, list[Finding]
                            f"chmod 600 {path}"))
     try:
         board = loader.load(config["node.board"])
-        out.append(Finding("board", OK, f"{board.name}: {board.summary}"))
+        machine = os.uname().machine
+        if board.arch and machine not in board.arch:
+            out.append(Finding("board", NOTE, f"{board.name} is for {', '.join(board.arch)}; this machine is {machine}",
+                               "set node.board to the board that this is"))
+        else:
+            out.append(Finding("board", OK, f"{board.name}: {board.summary}"))
     except ConfigError as error:
         out.append(Finding("board", BROKEN, error.message, f"{error.hint}; allowed: {error.allowed}"))
     return config, out
