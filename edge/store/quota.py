@@ -1,8 +1,9 @@
 """How much the store may keep, and what goes first when that is too much.
 
 The quota is of bytes on the disk: the database, its write-ahead log and the reserve together. Over it, the lowest lane
-loses its oldest messages first. Each lane has a cap besides, so that a flood in a high one can't push out everything
-else. Our own direct messages that still wait for a receipt are not evicted. DESIGN, Store and forward.
+loses its oldest messages first. Each lane has a least share that the others can't take from it, and a cap, so that a
+flood in a high lane can't push out everything else. Our own direct messages that still wait for a receipt stay.
+DESIGN, Store and forward.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ PAGE_BYTES = 4096
 BATCH_BYTES_MAX = 512 * 1024
 ROW_BYTES = 136  # what a message costs in the file beside its own bytes: row, four indexes, fill factor (measured)
 
-# the most of the quota that one lane may take, in thousandths; what the others leave unused is lane 3's
-LANE_CAPS = {
-    limits.LANE_ALERT: 250,
-    limits.LANE_DIRECT: 400,
-    limits.LANE_COMMUNITY: 700,
-    limits.LANE_BULK: 900,
+# (least, most) of the quota for each lane, in thousandths: what a lane holds within its least goes last, what it holds
+# beyond its most goes first
+LANE_SHARES = {
+    limits.LANE_ALERT: (50, 250),
+    limits.LANE_DIRECT: (100, 400),
+    limits.LANE_COMMUNITY: (250, 700),
+    limits.LANE_BULK: (50, 900),
 }
 
 
@@ -41,20 +43,25 @@ class Quota:
         self.slack_bytes = max(65536, self.file_bytes // 64)
 
     def excess(self, held: list[int], used_bytes: int, room_bytes: int) -> tuple[int, int] | None:
-        """(lane, bytes to take from it), or None when all is within bounds.
+        """(lane, bytes to take from it), or None when all is within bounds: the caller asks again after each step.
 
         held: bytes by lane, as counted. used_bytes: of the file. room_bytes: what is about to come.
         """
         total = max(1, sum(held))
-        for lane in range(limits.LANES - 1, -1, -1):
-            # search index and half-empty pages count as well, to each lane its part
-            over = held[lane] * max(total, used_bytes) // total - self.file_bytes * LANE_CAPS[lane] // 1000
+        # search index and half-empty pages count as well, to each lane its part
+        sizes = [n_bytes * max(total, used_bytes) // total for n_bytes in held]
+        lowest_first = range(limits.LANES - 1, -1, -1)
+        for lane in lowest_first:
+            over = sizes[lane] - self.file_bytes * LANE_SHARES[lane][1] // 1000
             if over > 0:
                 return lane, over + self.slack_bytes // 4
         over = used_bytes + room_bytes - self.file_bytes
         if over <= 0:
             return None
-        for lane in range(limits.LANES - 1, -1, -1):
+        for lane in lowest_first:
+            if sizes[lane] > self.file_bytes * LANE_SHARES[lane][0] // 1000:
+                return lane, over + self.slack_bytes
+        for lane in lowest_first:
             if held[lane]:
                 return lane, over + self.slack_bytes
         return None

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from edge.core.effects import FULL, NEW
-from edge.store.quota import LANE_CAPS, Quota
+from edge.store.quota import LANE_SHARES, Quota
 from edge.store.store import Store
 from tests.store.conftest import Opener
 from tests.store.samples import START_S, direct, key, make, many
@@ -73,9 +73,18 @@ def test_a_lane_has_a_cap_of_its_own(opener: Opener, path: str) -> None:
     store.commit(many(1000, lanes=(2,)))
     fill(store, 6_000, path, lanes=(0,), base=1000)
     lanes = store.stats()["lanes"]
-    assert lanes["0"]["bytes"] <= Quota(SMALL).file_bytes * LANE_CAPS[0] // 1000
+    assert lanes["0"]["bytes"] <= Quota(SMALL).file_bytes * LANE_SHARES[0][1] // 1000
     assert lanes["0"]["evicted"] > 0
     assert lanes["2"]["evicted"] == 0
+
+
+def test_a_lane_keeps_its_least_share(opener: Opener, path: str) -> None:
+    store = opener(quota_bytes=SMALL)
+    fill(store, 9_000, path, lanes=(1, 2, 2, 3))
+    file_bytes = Quota(SMALL).file_bytes
+    for lane, facts in store.stats()["lanes"].items():
+        if lane != "0":
+            assert facts["bytes"] > file_bytes * LANE_SHARES[int(lane)][0] // 1000 * 8 // 10
 
 
 def test_our_waiting_direct_messages_are_not_evicted(opener: Opener, path: str) -> None:
