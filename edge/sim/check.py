@@ -150,6 +150,14 @@ class Check:
 
     # --- healed
 
+    def drained(self):
+        """Whether nothing waits to be pushed anywhere."""
+        for host in self.world.hosts:
+            for neighbour in host.machine.neighbours() if host.up else ():
+                if neighbour.in_flight or [lane for lane in range(limits.LANES) if neighbour.waiting(lane)]:
+                    return False
+        return True
+
     def calm(self):
         """From now on nothing that all nodes hold is pushed again."""
         self._calm = True

@@ -20,7 +20,7 @@ from edge.sim.wire import Wire
 UNIX_MS = 1790000000000
 BOOT_MS_MAX = 5000
 LOOK_MS = 2000
-CALM_MS = 10000  # what was on the way when all agreed has arrived
+CALM_MS = 10000  # what was on the way has arrived
 REST_MS = 3 * limits.DIGEST_MS  # so long nothing is pushed any more
 DOWN_MS_MAX = 20000
 SKEW_MS_MAX = (limits.FUTURE_S_MAX - 20) * 500  # no two clocks are so far apart that one must overrule the other
@@ -97,6 +97,9 @@ class World:
             if settled:
                 self.healed_ms = self.now_ms - self.plan.fault_ms
                 break
+        end_ms = self.now_ms + self.plan.heal_ms_max
+        while self.now_ms < end_ms and not self.check.drained():
+            self._run_until(self.now_ms + LOOK_MS)
         self._run_until(self.now_ms + CALM_MS)
         if not self.plan.damage:  # a damaged HELLO may have named a key that no reconciliation then fits
             self.check.calm()
