@@ -54,7 +54,6 @@ class Pace:
     retry_ms_min = 1000
     retry_ms_max = 60000
     steady_ms = 30000  # a session that lasted so long was a success
-    young_ms = 5000  # a session this young wins over one that the other side opened at the same time
     goodbye_ms = 500  # for the last words of a session
     keepalive_s = 15  # silent for so long: TCP asks, every `probe_s`, `probes` times
     probe_s = 5

@@ -214,8 +214,6 @@ class LanDriver(Driver, SessionOwner):
         if current is not None and session.initiator and current.boot == session.boot:
             return "duplicate"  # a peer from the settings that we had met already
         if self._public < session.key:
-            if current is not None and self._is_twin(current, session):
-                return "duplicate"
             self._generation += 1
             session.generation = self._generation
         return ""
@@ -269,12 +267,6 @@ class LanDriver(Driver, SessionOwner):
         if session.initiator or addresses.is_local(session.address):
             return True
         return sum(1 for s in self._sessions.values() if s.address[0] == host) < bounds.SESSIONS_A_HOST_MAX
-
-    def _is_twin(self, current: Session, session: Session) -> bool:
-        """Whether both sides connected at the same moment, so that the session that we have is as good."""
-        age_s = asyncio.get_running_loop().time() - current.up_s
-        return (current.boot == session.boot and current.initiator != session.initiator
-                and age_s * 1000 < self._pace.young_ms)
 
     # --- faults and counters
 

@@ -311,6 +311,27 @@ def test_a_neighbour_that_breaks_the_rules(attack: Callable[[Raw], None], reason
     run(test)
 
 
+def test_a_deaf_neighbour_is_cut_off() -> None:
+    """It breaks the rules and reads nothing: our last words don't keep the connection."""
+    async def test(place: Lan) -> None:
+        a, heard = await place.node(1)
+        raw = Raw(2)
+        await raw.up(a.port)
+        raw.writer.transport.pause_reading()
+        await heard.until(lambda: heard.peers)
+        full = 0
+        while full < 5:
+            if not a.send(raw.key, 2, bytes([2]) * 30000):
+                full += 1
+                await asyncio.sleep(0.01)
+        raw.plaintext(b"")
+        await heard.until(lambda: not heard.peers)
+        await until(lambda: not a._live, 1)
+        await raw.close()
+
+    run(test)
+
+
 def test_controls_of_a_later_version_are_ignored() -> None:
     async def test(place: Lan) -> None:
         a, heard = await place.node(1)
