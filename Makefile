@@ -19,6 +19,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.run-ready: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[tools]'
+	$(BIN)/python -m tools.warm
 	touch $@
 
 $(VENV)/.dev-ready: $(VENV)/.run-ready

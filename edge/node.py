@@ -38,7 +38,7 @@ def monotonic_ms() -> int:
 
 
 class Node(LinkOwner):
-    """One running node: NodePort for the services, LinkOwner for the drivers.
+    """NodePort for the services, LinkOwner for the drivers.
 
     bus: edge.bus Bus, set before `boot`. clock() -> (unix_ms, quality) reads the host's clock; log(level, text) takes
     one line; trace.effect(effect) notes one effect.
@@ -65,7 +65,7 @@ class Node(LinkOwner):
         self._tokens: dict[int, asyncio.Future[bytes]] = {}
         self._next_token = 0
         self._intake = Intake(self.machine, monotonic_ms, self._drain, self._perform)
-        self.import_frame = self._intake.frame  # NodePort
+        self.import_frame = self._intake.frame
         self._in_flight: dict[tuple[str, bytes], int] = {}
         self._started_ms = monotonic_ms()
         self._batch: list[Message] = []
@@ -92,9 +92,8 @@ class Node(LinkOwner):
         """Load what the store holds; before any link starts."""
         now_ms = monotonic_ms()
         self._set_clock(now_ms)
-        now_s = self.machine.clock.now(now_ms) >> 16
         self.machine.command(now_ms, effects.LOAD, self._store.boot_rows())
-        self.machine.command(now_ms, effects.BOOT, *self._store.boot_state(self.key, now_s))
+        self.machine.command(now_ms, effects.BOOT, *self._store.boot_state(self.key, self.now_s()))
         self.machine.command(now_ms, effects.LINK_UP, LinkInfo(COURIER))
         self.kick()
 
@@ -178,8 +177,11 @@ class Node(LinkOwner):
         trouble = [{"part": part, "reason": r, "text": t} for part, (r, t) in sorted(self.troubles.items())]
         return facts | {"links": links, "store": self._store.stats(), "trouble": trouble}
 
+    def now_s(self) -> int:
+        """Unix seconds by the core's clock, which is never behind the last signed time seen."""
+        return int(self.machine.clock.now(monotonic_ms()) >> 16)
+
     def send_bus(self, link: str, peer: bytes, lane: int, payload: bytes) -> None:
-        """Hand a capability frame to a neighbour."""
         self.machine.command(monotonic_ms(), effects.SEND_BUS, link, peer, lane, payload)
         self.kick()
 

@@ -10,7 +10,7 @@ import time
 
 from edge.core import hlc
 
-EARLIEST_S = 1735689600  # 2025-01-01: no waypost existed before, so an earlier clock is a wrong one
+EARLIEST_S = 1793491200  # 2026-11-01: no waypost existed before, so an earlier clock is a wrong one
 _SYNCED = ("/run/systemd/timesync/synchronized",)
 _RTC = ("/dev/rtc0", "/sys/class/rtc/rtc0")
 
@@ -19,7 +19,8 @@ def read() -> tuple[int, int]:
     """(unix milliseconds, quality): synchronised by NTP or GPS, an RTC, last seen, or not to be believed at all."""
     now_ms = time.time_ns() // 1000000
     if now_ms < EARLIEST_S * 1000:
-        return now_ms, hlc.QUALITY_NONE
+        # a time that at least goes on, and isn't so long ago that what is signed now would count as expired
+        return EARLIEST_S * 1000 + time.monotonic_ns() // 1000000, hlc.QUALITY_NONE
     if any(map(os.path.exists, _SYNCED)):
         return now_ms, hlc.QUALITY_SYNCED
     if any(map(os.path.exists, _RTC)):

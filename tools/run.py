@@ -121,7 +121,8 @@ class Run:
     def _provide(self, seed: bytes, store: Store) -> None:
         from edge.services import provide_all
 
-        provide_all(self.bus, self.node, store, seed=seed, version=self.start["version"], recent=self.trace.rows)
+        provide_all(self.bus, self.node, store, seed=seed, now_s=self.node.now_s, version=self.start["version"],
+                    recent=self.trace.rows)
 
     async def _start_web(self) -> None:
         try:
@@ -158,7 +159,9 @@ class Run:
         return MEMBER if member else UNKNOWN
 
     def _metrics(self) -> str:
-        return metrics.text(self.node.status(), self.node.peers())
+        status = self.node.status()
+        status["counters"] |= self.bus.counters
+        return metrics.text(status, self.node.peers())
 
     def _name(self) -> str:
         name = self.config["node.name"] or os.uname().nodename
