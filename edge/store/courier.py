@@ -1,4 +1,4 @@
-"""The courier file: messages carried by hand, on a stick or a card. PROTOCOL 8.
+"""The courier file: messages carried by hand, on a stick or a card. PROTOCOL 11.
 
 A CBOR sequence (RFC 8742): a head {1: "waypost courier", 2: version, 3: hybrid time of writing, 4: the writer's key},
 MESSAGES frames as byte strings, a tail {1: messages, 2: SHA-256 of all before the tail}. A reader needs no trust in it,

@@ -2,7 +2,7 @@
 
 A batch is inserted blindly, many rows a statement; only where SQLite says that it ignored some is each message
 looked at: known already, or another one with the same author and number. Of three or more such the two lowest ids
-are kept, so that all nodes end with the same two. Nothing here commits. PROTOCOL 3.2.
+are kept, so that all nodes end with the same two. Nothing here commits. PROTOCOL 3.6.
 """
 
 from __future__ import annotations

@@ -305,7 +305,7 @@ class Store:
     def boot_rows(self) -> Iterator[tuple[int, int, bytes]]:
         """(lane, hlc, id) of all that is stored, lane by lane, oldest first. Raises StoreError."""
         cursor = self._read(boot.places)
-        while some := self._read(lambda _db: cursor.fetchmany(1024)):
+        while some := self._read(lambda _db: cursor.fetchmany(256)):
             yield from some
 
     def boot_state(self, own_key: bytes, now_s: int) -> boot.State:
@@ -408,11 +408,14 @@ class Store:
                 db.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?)", keeps)
             db.execute("COMMIT")
         except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
             self._lanes = before
             self._going.clear()
             self._intake.reset()
+            if db.in_transaction:
+                try:
+                    db.execute("ROLLBACK")
+                except sqlite3.Error:
+                    pass  # the first error says more
             raise
         self._written.update(keeps)
         self._refused = [0] * limits.LANES

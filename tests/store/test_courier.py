@@ -64,6 +64,16 @@ def test_the_form_is_as_the_protocol_says(written: bytes) -> None:
     assert items[-1] == {1: 300, 2: hashlib.sha256(written[:before]).digest()}
 
 
+def test_the_protocols_vector_is_read() -> None:
+    vectors = json.loads((Path(__file__).parent.parent.parent / "docs" / "vectors.json").read_text())["courier"]
+    for vector in vectors:
+        data = bytes.fromhex(vector["data"])
+        reader = Reader(io.BytesIO(data), "vector")
+        assert (reader.key.hex(), reader.created_s) == (vector["node"], vector["written_s"])
+        assert len(read(data)[0]) == vector["messages"]
+        assert read(data)[1] is None
+
+
 def test_an_empty_file_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "empty"
     courier.write(str(path), key(1), START_S, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -156,6 +157,25 @@ def test_a_disk_that_becomes_read_only(small_disk: Disk) -> None:
     assert store.commit(many(10, base=50))[0][1] == NEW
     assert store.stats()["trouble"] == ""
     store.close()
+
+
+def test_a_failing_write_is_an_error_and_recovers(store: Store, path: str) -> None:
+    batch = many(100)
+    store.commit(batch)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(path + "-wal"), hard))  # the disk says EFBIG
+    try:
+        for _ in range(3):
+            with pytest.raises(StoreError, match="doesn't read or write"):
+                store.commit(many(200, first=100))
+        assert store.stats()["messages"] == 100
+        assert "disk" in store.stats()["trouble"]
+        assert store.fetch([batch[0].key]) == [batch[0].data]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {outcome for _, outcome, _ in store.commit(many(200, first=100))} == {NEW}
+    assert store.stats()["trouble"] == ""
+    assert store.stats()["messages"] == len(list(store.boot_rows())) == 300
 
 
 def test_a_read_only_disk_at_the_start(small_disk: Disk) -> None:
