@@ -185,7 +185,7 @@ class Gossip:
         self._check_lane(neighbour, lane)
         reply, have, want = ranges.answer(self.index[lane], parts, self._floors[lane])
         neighbour.round_ms[lane] = now_ms if reply else None
-        self._give(neighbour, lane, have)
+        self._give(neighbour, lane, [key for key in have if neighbour.may_retry(now_ms, key)])
         for at in range(0, len(want), limits.WANT_KEYS_MAX):
             self._send(neighbour, lane, frame.pack_want(lane, want[at : at + limits.WANT_KEYS_MAX]))
         if reply:
@@ -276,7 +276,7 @@ class Gossip:
             self._count("gossip.sketch_collision", 1)
             self._start_ranges(neighbour, lane)
             return
-        self._give(neighbour, lane, have)
+        self._give(neighbour, lane, [key for key in have if neighbour.may_retry(now_ms, key)])
         if want:
             self._send(neighbour, lane, frame.pack_want_short(lane, want))
         self.pump(now_ms, neighbour)

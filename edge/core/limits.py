@@ -60,6 +60,7 @@ FRAMES_BURST = 512  # frames other than MESSAGES
 FRAMES_PER_S = 50
 DIGEST_MS = 20000
 RECONCILE_MS_MIN = 2000  # between two rounds that we start with one neighbour
+RETRY_DOUBLINGS_MAX = 5  # of the wait before a message is pushed once more to who does not keep it; 7 at most
 EXPIRE_MS = 30000
 ROUND_MS_MAX = 10000  # a round that is silent for so long has failed
 

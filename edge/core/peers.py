@@ -62,6 +62,7 @@ class Neighbour:
         self._known = {}
         self._known_ring = [None] * limits.QUEUE_KEYS_MAX
         self._known_at = 0
+        self._retries = {}  # key -> due_ms << 3 | doublings
 
     def note_known(self, key):
         """Remember that it has this message, so that it is not sent there."""
@@ -84,6 +85,24 @@ class Neighbour:
         if key in self._known:
             del self._known[key]
             self._known_ring[self._known_ring.index(key)] = None
+
+    def may_retry(self, now_ms, key):
+        """Reconciliation says that it lacks this message: whether to send it.
+
+        What it was sent and still lacks was lost, or refused by a clock or a store that differs from ours: each
+        further try waits twice as long, DIGEST_MS at first, RETRY_DOUBLINGS_MAX times.
+        """
+        if key not in self._known:
+            return True
+        state = self._retries.get(key, 0)
+        if now_ms < state >> 3:
+            return False
+        if len(self._retries) >= limits.QUEUE_KEYS_MAX:
+            self._retries = {}
+        doublings = state & 7
+        due_ms = now_ms + (limits.DIGEST_MS << doublings)
+        self._retries[key] = due_ms << 3 | min(doublings + 1, limits.RETRY_DOUBLINGS_MAX)
+        return True
 
     def enqueue(self, lane, key):
         """Put a key in line; a full line marks the lane as behind instead, and reconciliation catches up."""

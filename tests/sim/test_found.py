@@ -60,3 +60,15 @@ def test_a_flood_of_forgeries_does_not_hide_that_a_message_is_pending() -> None:
         b.machine._remember(junk.to_bytes(16, "big"))
     b.machine.receive(20, "lan", a.machine.key, push)
     assert [effect[0] for effect in b.machine.drain()].count(effects.STORE) == 1
+
+
+def test_what_a_neighbour_refuses_is_pushed_to_it_ever_more_rarely() -> None:
+    """A node whose clock was years ahead was sent all that had expired for it with every digest."""
+    a, b = pair.Shell(1), pair.Shell(2, unix_ms=pair.UNIX_MS + 86_400_000)
+    pair.join(a, b)
+    pair.settle(a, b)
+    a.post(10)
+    pair.run(a, b, from_ms=500, to_ms=900_000, step_ms=1000)
+    pushes = len(a.of(effects.PUSH))
+    assert b.machine.counters["drop.expired"] == pushes
+    assert 3 <= pushes <= 9  # with every digest it would be 45
