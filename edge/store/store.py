@@ -37,6 +37,7 @@ _LANE_COLUMNS = "messages, bytes, floor_hlc, expired, evicted, refused"
 _LANE_UPDATE = f"UPDATE lane SET ({_LANE_COLUMNS}) = (?, ?, ?, ?, ?, ?) WHERE lane = ?"
 SHRINK_BYTES_MIN = 4 * 1024 * 1024  # unused space below this is left for what comes next
 SHRINK_PAGES = 256
+EVICT_STEPS = 4  # of quota.rows_max rows in one transaction: a much smaller quota is reached bit by bit
 
 
 def _open_writer(path: str, quota: Quota, now_s: int) -> sqlite3.Connection:
@@ -247,7 +248,8 @@ class Store:
     def evict(self) -> Gone:
         """Bring the store under its quota: {lane: ([(hlc, id)], floor_hlc)}, with what commits have put out before.
 
-        floor_hlc is 1 above the newest message that was dropped for room (0: none was). Raises StoreError.
+        A bounded number at a time: call again while something comes back. floor_hlc is 1 above the newest message that
+        was dropped for room (0: none was). Raises StoreError.
         """
         with self._lock:
             if self._ask(lambda: self._excess(0, ())) is not None:
@@ -441,7 +443,10 @@ class Store:
 
     def _evict(self, room: int) -> None:
         spent: set[int] = set()  # lanes with nothing left that may go
-        while (excess := self._excess(room, spent)) is not None:
+        for _ in range(EVICT_STEPS + limits.LANES):
+            excess = self._excess(room, spent)
+            if excess is None or len(spent) == limits.LANES:
+                return
             lane, n_bytes = excess
             found = thin.oldest(self._db, lane, n_bytes, self._own, self._quota.rows_max)
             if found:

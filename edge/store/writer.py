@@ -168,6 +168,10 @@ class Writer:
         found = self.store.expire(now_s)
         if found:
             self._tell(self._tell_gone, {lane: (rows, 0) for lane, rows in found.items()})
+        gone = self.store.evict()  # a quota that was made smaller has no commit to wait for
+        if gone:
+            self._tell(self._tell_gone, gone)
+        if found or gone:
             self._jobs.put(("expire", now_s))  # behind what came meanwhile
             return
         if time.monotonic() - self._flushed_s >= FLUSH_S:
