@@ -41,7 +41,7 @@ class Node(LinkOwner):
     """NodePort for the services, LinkOwner for the drivers.
 
     bus: edge.bus Bus, set before `boot`. clock() -> (unix_ms, quality) reads the host's clock; log(level, text) takes
-    one line; trace.effect(effect) notes one effect.
+    one line; trace.effects(list) notes effects.
     """
 
     def __init__(self, *, seed: bytes, name: str, store: Store, clock: Callable[[], tuple[int, int]],
@@ -90,8 +90,7 @@ class Node(LinkOwner):
 
     def boot(self) -> None:
         """Load what the store holds; before any link starts."""
-        now_ms = monotonic_ms()
-        self._set_clock(now_ms)
+        self._set_clock(now_ms := monotonic_ms())
         self.machine.command(now_ms, effects.LOAD, self._store.boot_rows())
         self.machine.command(now_ms, effects.BOOT, *self._store.boot_state(self.key, self.now_s()))
         self.machine.command(now_ms, effects.LINK_UP, LinkInfo(COURIER))
@@ -195,12 +194,12 @@ class Node(LinkOwner):
     def _drain(self) -> None:
         if self._draining is not None:
             self._draining.cancel()
-            self._draining = None
+        self._draining = None
         self._perform(self.machine.drain())
 
     def _perform(self, pending: list[tuple[Any, ...]]) -> None:
+        self._trace.effects(pending)
         for effect in pending:
-            self._trace.effect(effect)
             self._carry_out[effect[0]](*effect[1:])
         if self._batch:
             batch = self._batch[:]
@@ -218,9 +217,8 @@ class Node(LinkOwner):
         self._alarm = self._loop.call_later(max(0, due_ms - monotonic_ms()) / 1000, self._tick)
 
     def _tick(self) -> None:
-        now_ms = monotonic_ms()
         self._alarm = None
-        if now_ms >= self._clock_due_ms:
+        if (now_ms := monotonic_ms()) >= self._clock_due_ms:
             self._set_clock(now_ms)
         self.machine.tick(now_ms)
         self._drain()
@@ -242,7 +240,8 @@ class Node(LinkOwner):
         self._drain()
 
     def _deliver(self, message: Message) -> None:
-        self._publish("message", {"id": message.id.hex(), "lane": message.lane, "type": message.type})
+        if self.bus is not None and self.bus.followed:
+            self._publish("message", {"id": message.id.hex(), "lane": message.lane, "type": message.type})
 
     def _posted(self, token: int, id: bytes) -> None:
         future = self._tokens.get(token)

@@ -50,19 +50,23 @@ _KEY_CHARS_MIN = 8  # "key: it is wrong" is a sentence
 
 
 class Trace:
-    """The ring of recent effects. `effect` is on the hot path: it copies a few references and forgets the rest."""
+    """The ring of recent effects. `effects` is on the hot path: it copies a few references and forgets the rest."""
 
     def __init__(self, clock_ms: Callable[[], int] | None = None) -> None:
         self.count = 0  # effects since the start; the newest entry has this number
         self._clock_ms = clock_ms or _wall_ms
         self._ring: collections.deque[tuple[int, int, str, Any]] = collections.deque((), RING_MAX)
 
-    def effect(self, effect: tuple[Any, ...]) -> None:
-        """Note one effect of the core, as edge/core/effects.py names it."""
-        name = effect[0]
-        facts = _FACTS.get(name)
-        self.count += 1
-        self._ring.append((self.count, self._clock_ms(), name, facts(effect) if facts is not None else ()))
+    def effects(self, pending: list[tuple[Any, ...]]) -> None:
+        """Note effects of the core, as edge/core/effects.py names them, in their order."""
+        now_ms = self._clock_ms()
+        number = self.count
+        for effect in pending:
+            name = effect[0]
+            facts = _FACTS.get(name)
+            number += 1
+            self._ring.append((number, now_ms, name, facts(effect) if facts is not None else ()))
+        self.count = number
 
     def log(self, level: str, text: str) -> None:
         """Note a line of the log."""

@@ -135,6 +135,11 @@ class Bus:
         """Tell local followers that something changed. Never blocks; slow ones lose the oldest."""
         self._topics.publish(topic, value)
 
+    @property
+    def followed(self) -> bool:
+        """Whether anybody follows any topic."""
+        return self._topics.followed
+
     def subscribe(self, *topics: str) -> Follower:
         """Follow topics; all when none is named."""
         return self._topics.subscribe(topics)

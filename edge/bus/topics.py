@@ -29,6 +29,11 @@ class Topics:
         for follower in self._followers:
             follower.put(topic, value)
 
+    @property
+    def followed(self) -> bool:
+        """Whether there is a follower."""
+        return bool(self._followers)
+
     def subscribe(self, topics: tuple[str, ...]) -> Follower:
         """Follow these topics; all when there are none."""
         follower = Follower(self, topics)

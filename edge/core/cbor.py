@@ -60,7 +60,7 @@ def skip_pairs(data, offset, count, above, depth=0):
         if key <= above:
             raise CodecError("cbor.duplicate_key" if key == above else "cbor.unsorted")
         above = key
-        offset = _skip(data, offset, depth)
+        offset = skip(data, offset, depth)
     return offset
 
 
@@ -214,7 +214,7 @@ def _key(data, at, last):
     kind = data[at] & _KIND
     if kind != UINT and kind != TEXT:
         raise CodecError("cbor.bad_key")
-    end = _skip(data, at, 0)
+    end = skip(data, at, 0)
     key = data[at:end]
     if key <= last:
         raise CodecError("cbor.duplicate_key" if key == last else "cbor.unsorted")
@@ -223,7 +223,8 @@ def _key(data, at, last):
     return end, key
 
 
-def _skip(data, at, depth):
+def skip(data, at, depth):
+    """The offset behind the item at `at`, `depth` lists and maps deep; checked, but not built. Raises CodecError."""
     if at >= len(data):
         raise CodecError("cbor.truncated")
     first = data[at]
@@ -250,7 +251,7 @@ def _skip(data, at, depth):
     for _ in range(argument):
         if kind == MAP:
             at, last = _key(data, at, last)
-        at = _skip(data, at, depth + 1)
+        at = skip(data, at, depth + 1)
     return at
 
 

@@ -86,9 +86,7 @@ class Gossip:
         """Push a newly committed message to every neighbour but the one it came from."""
         bit = 1 << lane
         for neighbour in neighbours:
-            if not neighbour.hello or not neighbour.lanes & bit:
-                continue
-            if neighbour is source or neighbour.knows(key):
+            if neighbour is source or not neighbour.hello or not neighbour.lanes & bit or neighbour.knows(key):
                 continue
             if not neighbour.enqueue(lane, key):
                 self._count("gossip.overflow", 1)

@@ -30,13 +30,16 @@ class Clock:
         self._base = 0  # the wall's reading at _base_ms
         self._base_ms = None  # None: at the next call
         self._shown = 0  # now() has been here and does not go back
+        self._shown_ms = None  # when it was there
         self._last = 0  # the highest time that we signed or merged
 
     def now(self, now_ms):
         """The time: never backwards, except where a synced clock overrules one that was far ahead."""
-        wall = self._wall(now_ms)
-        if wall > self._shown:
-            self._shown = wall
+        if now_ms != self._shown_ms:  # asked more than once for each message
+            self._shown_ms = now_ms
+            wall = self._wall(now_ms)
+            if wall > self._shown:
+                self._shown = wall
         return self._shown
 
     def tick(self, now_ms):
@@ -47,12 +50,12 @@ class Clock:
 
     def observe(self, now_ms, remote):
         """Merge the time of a message whose signature is good, so that what we sign next comes after it."""
-        if remote > self._last and remote <= self.now(now_ms) + _FUTURE:
+        if remote > self._last and remote <= (self._shown if now_ms == self._shown_ms else self.now(now_ms)) + _FUTURE:
             self._last = remote
 
     def check(self, now_ms, remote, expires_s):
         """Raise CodecError for a message that has expired, or comes from the future of a clock that knows better."""
-        now = self.now(now_ms)
+        now = self._shown if now_ms == self._shown_ms else self.now(now_ms)
         if expires_s <= now >> 16:
             raise CodecError("expired")
         if self.quality >= QUALITY_PEERS and remote > now + _FUTURE:
@@ -69,6 +72,7 @@ class Clock:
         if last > self._base and self.quality == QUALITY_LAST_SEEN:
             self._base = last
             self._base_ms = None
+            self._shown_ms = None
 
     def set_wall(self, now_ms, unix_ms, quality):
         """What the host's clock shows, in Unix milliseconds. False when it is not believed.
@@ -108,6 +112,7 @@ class Clock:
     def _set(self, now_ms, time, quality):
         self._base = time
         self._base_ms = now_ms
+        self._shown_ms = None
         self.quality = quality
 
     def _wall(self, now_ms):

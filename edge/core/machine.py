@@ -19,15 +19,6 @@ PROTOCOL_VERSIONS = [1, 1]
 RECEIPT_TTL_S = 30 * 86400
 
 
-class _Pending:
-    """A verified message on its way into the store."""
-
-    def __init__(self, message, source, token):
-        self.message = message
-        self.source = source
-        self.token = token
-
-
 class Machine:
     """One node's core.
 
@@ -56,7 +47,7 @@ class Machine:
         self._fragment_id = rng.below(65536)
         self._next_seq = 1
         self._floors = [0] * limits.LANES
-        self._pending = {}  # id -> _Pending
+        self._pending = {}  # id -> (message, source neighbour or None, token or None): on its way into the store
         self._recent = {}  # id -> its place in the ring; one that was forgotten and came again has a newer place
         self._recent_ring = [None] * limits.RECENT_IDS_MAX
         self._recent_at = 0
@@ -285,7 +276,7 @@ class Machine:
         self._note_seq(message)
         self.clock.observe(now_ms, message.hlc)
         self._remember(id)
-        self._pending[id] = _Pending(message, neighbour, None)
+        self._pending[id] = (message, neighbour, None)
         self._effects.append((effects.STORE, message))
 
     def _remember(self, id):
@@ -322,7 +313,10 @@ class Machine:
         if node == self.key:
             raise CodecError("hello.self")
         if neighbour.node is not None and node != neighbour.node:
-            raise CodecError("hello.key")  # what a session authenticated, or what it said first
+            # never another one than the session authenticated; elsewhere seldom, since what we know of it is void then
+            if neighbour.key is not None or now_ms - neighbour.named_ms < limits.DIGEST_MS:
+                raise CodecError("hello.key")
+            neighbour.named_ms = now_ms
         first = not neighbour.hello
         neighbour.hello = True
         neighbour.node = node
@@ -418,7 +412,7 @@ class Machine:
         message = messages.build(self._seed, self.key, seq, time, ttl_s, lane, type, dest, body)
         self._next_seq = seq + 1
         self._remember(message.id)
-        self._pending[message.id] = _Pending(message, None, token)
+        self._pending[message.id] = (message, None, token)
         self._effects.append((effects.STORE, message))
 
     def _on_stored(self, now_ms, results):
@@ -426,34 +420,33 @@ class Machine:
             pending = self._pending.pop(id, None)
             if pending is None:
                 raise ValueError("STORED names %s, which was not handed out" % id)
+            message, source, token = pending
             if outcome == effects.FULL:
-                self._not_kept(pending)
+                self._not_kept(message, token)
                 continue
             if outcome == effects.PROVED:
                 self.count("drop.conflict.proved")
                 continue
-            message = pending.message
             self.gossip.add(message.lane, message.key)
             if outcome == effects.CONFLICTING:
                 self.count("conflict")
                 self._effects.append((effects.CONFLICT, message, other))
-            if pending.token is not None:
-                self._effects.append((effects.POSTED, pending.token, id))
+            if token is not None:
+                self._effects.append((effects.POSTED, token, id))
                 if message.type == messages.DIRECT:
                     self.outbox.add(id, message.dest, message.expires_s)
             if outcome == effects.NEW:
                 self._effects.append((effects.DELIVER, message))
                 if message.dest == self.key:
                     self._on_ours(now_ms, message)
-            self.gossip.spread(now_ms, self._order, message.lane, message.key, pending.source)
+            self.gossip.spread(now_ms, self._order, message.lane, message.key, source)
 
-    def _not_kept(self, pending):
-        message = pending.message
+    def _not_kept(self, message, token):
         self.count("drop.store_full")
         if message.id in self._recent:
             del self._recent[message.id]
-        if pending.token is not None:
-            self._effects.append((effects.REFUSED, pending.token, "store_full"))
+        if token is not None:
+            self._effects.append((effects.REFUSED, token, "store_full"))
         elif message.type == messages.RECEIPT and message.author == self.key and len(self._owed) < limits.OUTBOX_MAX:
             self._owed.append((messages.receipt_of(message), message.dest))
 

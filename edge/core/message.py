@@ -10,7 +10,7 @@ ever encoded again to be verified, stored or forwarded.
 from edge.compat import crypto
 from edge.compat.hashing import sha256
 from edge.core import cbor, cose, limits
-from edge.core.cbor import CodecError, read_head, skip_pairs
+from edge.core.cbor import CodecError, read_head, skip, skip_pairs
 
 NOTICE = 1  # the board: {1: text, ?2: name of the writer}
 DIRECT = 2  # to one node: {3: sealed to its key}
@@ -29,6 +29,8 @@ PAYLOAD_HEAD_AT = AUTHOR_AT + 32 + 1  # behind the author and the empty unprotec
 SIGNATURE_HEAD = b"\x58\x40"
 TAIL_BYTES = len(SIGNATURE_HEAD) + 64
 
+_UINT64 = cbor.UINT | 27  # the head of an integer of 8 bytes
+_ONE_PAIR = cbor.MAP | 1
 _SIGN1 = b"\x84\x6aSignature1"
 _BYTES_MIN = PAYLOAD_HEAD_AT + 1 + TAIL_BYTES
 _TYPE_MAX = 65535
@@ -169,10 +171,19 @@ def _walk(data, id):
         return None
     at_seq = payload_at + 1
     seq, at_hlc = read_head(data, at_seq + 1, cbor.UINT)
-    hlc, at_ttl = read_head(data, at_hlc + 1, cbor.UINT)
+    if data[at_hlc + 1] == _UINT64:  # any time since 1970-01-01 18:12
+        at_ttl = at_hlc + 10
+        hlc = int.from_bytes(data[at_hlc + 2:at_ttl], "big")
+        if hlc < 2**32:
+            return None
+    else:
+        hlc, at_ttl = read_head(data, at_hlc + 1, cbor.UINT)
     ttl_s, at_lane = read_head(data, at_ttl + 1, cbor.UINT)
     lane = data[at_lane + 1]
-    type, at = read_head(data, at_lane + 3, cbor.UINT)
+    type = data[at_lane + 3]
+    at = at_lane + 4
+    if type >= 24:
+        type, at = read_head(data, at_lane + 3, cbor.UINT)
     if (data[at_seq] != 1 or data[at_hlc] != 2 or data[at_ttl] != 3 or data[at_lane] != 4 or data[at_lane + 2] != 5
             or not 0 < seq <= limits.SEQ_MAX or hlc > HLC_MAX or not 0 < ttl_s <= limits.TTL_S_MAX
             or lane >= limits.LANES or type > _TYPE_MAX):
@@ -188,8 +199,11 @@ def _walk(data, id):
     body_at = at + 1
     if at >= end or data[at] != 7 or not 0 <= more <= _ENTRIES_MAX - 6:
         return None
-    n, at = read_head(data, body_at, cbor.MAP)
-    at = skip_pairs(data, at, n, -1, 2)
+    if data[body_at] == _ONE_PAIR and data[body_at + 1] < 24:  # most bodies: {1: text}
+        at = skip(data, body_at + 2, 2)
+    else:
+        n, at = read_head(data, body_at, cbor.MAP)
+        at = skip_pairs(data, at, n, -1, 2)
     if at - body_at > limits.BODY_BYTES_MAX:
         return None
     if more:

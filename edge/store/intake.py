@@ -81,10 +81,10 @@ class Intake:
                 dest = self.party(dest)
                 if m.type == RECEIPT:
                     receipts.append(m)
-            lane = m.lane
+            lane, hlc = m.lane, m.hlc
             numbers[lane] += 1
-            values += (numbers[lane], party(m.author) or self.party(m.author), m.seq, lane, m.hlc, m.id, m.type, dest,
-                       m.expires_s, m.data)
+            values += (numbers[lane], party(m.author) or self.party(m.author), m.seq, lane, hlc, m.id, m.type, dest,
+                       (hlc >> 16) + m.ttl_s, m.data)
         inserted = 0
         whole = len(values) - len(values) % (ROWS_PER_STATEMENT * _COLUMNS)
         for at in range(0, whole, ROWS_PER_STATEMENT * _COLUMNS):
@@ -93,13 +93,15 @@ class Intake:
             inserted += db.execute(_ONE, values[at : at + _COLUMNS]).rowcount
         if inserted == len(batch):
             results: list[Outcome] = [(m.id, effects.NEW, None) for m in batch]
+            taken = batch
         else:
             results = [self._look_closer(m, n) for m, n in zip(batch, values[::_COLUMNS], strict=True)]
-        for m, result in zip(batch, results, strict=True):
-            if result[1] == effects.NEW or result[1] == effects.CONFLICTING:
-                sums = held[m.lane]
-                sums[0] += 1
-                sums[1] += len(m.data) + ROW_BYTES
+            kept = (effects.NEW, effects.CONFLICTING)
+            taken = [m for m, result in zip(batch, results, strict=True) if result[1] in kept]
+        for m in taken:
+            sums = held[m.lane]
+            sums[0] += 1
+            sums[1] += len(m.data) + ROW_BYTES
         if receipts:
             self._receipts(receipts)
         return results

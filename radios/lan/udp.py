@@ -139,6 +139,7 @@ class UdpDriver(Driver):
         sock = self._socket
         by_address = self._by_address
         take = self._mac.take if self._member else None
+        now_s = self._loop.time() if self._loop is not None else 0.0
         for _ in range(bounds.DATAGRAMS_A_WAKE_UP):
             if sock is None:
                 return
@@ -159,7 +160,7 @@ class UdpDriver(Driver):
             elif not data or len(data) > bounds.UDP_MTU_BYTES:
                 self._count("udp.size")
                 continue
-            leaf.heard_s = self._loop.time()
+            leaf.heard_s = now_s
             self._owner.frame(self._name, leaf.handle, data)
             sock = self._socket  # the owner may have stopped us
 

@@ -33,7 +33,7 @@ def samples() -> list[tuple[object, ...]]:
 def test_every_effect_is_told_without_what_it_carries() -> None:
     trace = Trace(lambda: 1234)
     for one in samples():
-        trace.effect(one)
+        trace.effects([one])
     rows = trace.rows()
     assert [row["what"] for row in rows] == [one[0] for one in samples()]
     assert all(set(row) > {"n", "time_ms", "what"} for row in rows), "an effect without facts"
@@ -50,7 +50,7 @@ def test_every_effect_is_told_without_what_it_carries() -> None:
 def test_the_ring_is_bounded_and_numbered() -> None:
     trace = Trace(lambda: 0)
     for at in range(RING_MAX + 10):
-        trace.effect((effects.EXPIRE, at))
+        trace.effects([(effects.EXPIRE, at)])
     rows = trace.rows()
     assert len(rows) == RING_MAX and rows[-1]["n"] == trace.count == RING_MAX + 10 and rows[0]["now_s"] == 10
     assert [row["n"] for row in trace.rows(after=RING_MAX + 8)] == [RING_MAX + 9, RING_MAX + 10]
@@ -63,14 +63,14 @@ def test_the_ring_holds_no_message() -> None:
     one = made("x")
     before = sys.getrefcount(one)
     for name in (effects.STORE, effects.DELIVER):
-        trace.effect((name, one))
-    trace.effect((effects.CONFLICT, one, bytes(16)))
+        trace.effects([(name, one)])
+    trace.effects([(effects.CONFLICT, one, bytes(16))])
     assert sys.getrefcount(one) == before
 
 
 def test_an_unknown_effect_is_told_by_its_name() -> None:
     trace = Trace(lambda: 5)
-    trace.effect(("brand_new", 1, 2))
+    trace.effects([("brand_new", 1, 2)])
     assert trace.rows() == [{"n": 1, "time_ms": 5, "what": "brand_new"}]
 
 
