@@ -28,7 +28,7 @@ SEQ_BLOCK = 64  # sequence numbers set aside at once, so that the flash is seldo
 GARBAGE_BYTES_MAX = 32768
 YEAR_2024_MS = 1704067200000
 # the bounds of limits.py that cost memory, as a leaf has them
-BOUNDS = (("RECENT_IDS_MAX", 256), ("PENDING_MAX", 32), ("QUEUE_KEYS_MAX", 64), ("AUTHORS_MAX", 256),
+BOUNDS = (("REFUSED_IDS_MAX", 64), ("PENDING_MAX", 32), ("QUEUE_KEYS_MAX", 64), ("AUTHORS_MAX", 256),
           ("REASSEMBLIES_MAX", 2), ("REASSEMBLY_BYTES_MAX", 65536), ("OUTBOX_MAX", 32), ("WANT_KEYS_MAX", 256),
           ("CHUNK_KEYS_MAX", 64))
 

@@ -61,11 +61,16 @@ class Trace:
         """Note effects of the core, as edge/core/effects.py names them, in their order."""
         now_ms = self._clock_ms()
         number = self.count
+        note = self._ring.append
         for effect in pending:
             name = effect[0]
-            facts = _FACTS.get(name)
             number += 1
-            self._ring.append((number, now_ms, name, facts(effect) if facts is not None else ()))
+            if name == effects.STORE or name == effects.DELIVER:  # nearly all of them, under load
+                message = effect[1]
+                note((number, now_ms, name, (message.id, message.lane, message.type)))
+            else:
+                facts = _FACTS.get(name)
+                note((number, now_ms, name, facts(effect) if facts is not None else ()))
         self.count = number
 
     def log(self, level: str, text: str) -> None:
@@ -160,8 +165,6 @@ def _wall_ms() -> int:
 
 
 _FACTS: dict[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]] = {
-    effects.STORE: lambda e: (e[1].id, e[1].lane, e[1].type),
-    effects.DELIVER: lambda e: (e[1].id, e[1].lane, e[1].type),
     effects.POSTED: lambda e: (e[2],),
     effects.REFUSED: lambda e: (e[2],),
     effects.RECEIPT: lambda e: (e[1], e[2]),

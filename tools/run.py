@@ -9,6 +9,7 @@ nothing heavy may be imported here.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -74,9 +75,10 @@ class Run:
             loop.add_signal_handler(number, stopped.set)
         for problem in self.start["problems"]:
             self.log("error", f"{problem} (safe defaults are used)")
-        seed, _made = keys.load_or_create(self.directory)
+        seed, made = keys.load_or_create(self.directory)
         quota_bytes = self.config["store.quota_mb"] * 1000000
-        store = Store.open(os.path.join(self.directory, DATABASE_NAME), quota_bytes, clock.read()[0] // 1000)
+        database = os.path.join(self.directory, DATABASE_NAME)
+        store = Store.open(database, quota_bytes, clock.read()[0] // 1000, key_is_new=made)
         try:
             self.node = Node(seed=seed, name=self._name(), store=store, clock=clock.read, log=self.log,
                              trace=self.trace)
@@ -86,6 +88,8 @@ class Run:
             self.node.bus = self.bus
             try:
                 await self._start(seed, store)
+                gc.collect()
+                gc.freeze()  # what is there now stays: later collections need not look at it
                 self._ready()
                 await stopped.wait()
                 self.log("info", "stopping")

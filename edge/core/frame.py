@@ -119,7 +119,12 @@ def unpack_messages(data):
         if not 0 < count <= limits.BATCH_MESSAGES_MAX - len(messages):
             raise CodecError("messages.count")
         for _ in range(count):
-            n, at = _read_varint(data, at)
+            # the varint of two bytes that most payloads have, read in place
+            if at + 2 <= size and data[at] > 127 and 0 < data[at + 1] < 128:
+                n = data[at] & 127 | data[at + 1] << 7
+                at += 2
+            else:
+                n, at = _read_varint(data, at)
             end = at + n
             if end + 64 > size:
                 raise CodecError("messages.truncated")

@@ -37,7 +37,7 @@ BATCH_BYTES_MAX = 16384 + 256
 # --- memory of the core
 PENDING_MAX = 1024  # verified messages that the store has not committed yet
 PENDING_PAUSE = 256  # from here on sessions are paused, so that nothing has to be dropped
-RECENT_IDS_MAX = 2048
+REFUSED_IDS_MAX = 1024
 PEERS_MAX = 64  # neighbours, all links
 QUEUE_KEYS_MAX = 1024  # keys waiting for one neighbour; past that it is reconciled
 PUSHES_IN_FLIGHT_MAX = 2
@@ -52,6 +52,18 @@ RANGE_SPLIT = 16
 RANGES_MAX = 512  # ranges in one frame
 WANT_KEYS_MAX = 1024
 SKETCH_CAPACITY_MAX = 64
+
+# --- radio (PROTOCOL 15)
+ONAIR_CANDIDATES_MAX = 4  # keys with one short reference that are tried
+ONAIR_KEYS_MAX = 1024  # keys that short references are resolved by
+INFLATED_BYTES_MAX = 4352  # a text body, inflated; with the dictionary it must fit deflate's window of 8,192
+ASK_SHORTS_MAX = 48  # messages asked for in one frame
+OBJECTS_MAX = 8  # objects being put together, all senders
+OBJECTS_BYTES_MAX = 131072
+OBJECT_PIECES_MAX = 128  # of data; as many of parity may follow
+OBJECT_MS_MAX = 600000  # without a new piece
+OBJECT_REPORTS_MAX = 8  # that nothing new came after
+OBJECT_WORK_MAX = 2048  # pieces gone through in looking for a forged one
 
 # --- pace
 RECEIVE_BURST = 4096  # messages from one neighbour before its bucket is empty
@@ -74,11 +86,13 @@ if REASSEMBLY_BYTES_MAX < 2 * FRAME_BYTES_MAX:
     raise ValueError("limits: two frames must fit the reassembly memory")
 if PENDING_PAUSE + 8 * BATCH_MESSAGES_MAX > PENDING_MAX:
     raise ValueError("limits: what is on the way when a session is paused must still fit")
-if RECENT_IDS_MAX < PENDING_MAX:
-    raise ValueError("limits: every pending message must be a recent one")
 if RANGE_SPLIT * RANGE_LIST_MAX > RANGES_MAX * RANGE_LIST_MAX or RANGE_LIST_MAX > CHUNK_KEYS_MAX:
     raise ValueError("limits: one split must fit one frame")
 if WANT_KEYS_MAX * 16 + 64 > FRAME_BYTES_MAX:
     raise ValueError("limits: a WANT frame must fit a frame")
+if not (TEXT_BYTES_MAX < INFLATED_BYTES_MAX < 8192):
+    raise ValueError("limits: a text must fit deflate's window")
+if (MTU_BYTES_MIN - 11) * OBJECT_PIECES_MAX < MESSAGE_BYTES_MAX + 2 or OBJECTS_BYTES_MAX < 2 * MESSAGE_BYTES_MAX:
+    raise ValueError("limits: a whole message must fit the pieces of an object on the smallest link")
 if RECEIVE_BURST < 2 * BATCH_MESSAGES_MAX:
     raise ValueError("limits: a batch must never empty the bucket by itself")

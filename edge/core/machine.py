@@ -48,9 +48,9 @@ class Machine:
         self._next_seq = 1
         self._floors = [0] * limits.LANES
         self._pending = {}  # id -> (message, source neighbour or None, token or None): on its way into the store
-        self._recent = {}  # id -> its place in the ring; one that was forgotten and came again has a newer place
-        self._recent_ring = [None] * limits.RECENT_IDS_MAX
-        self._recent_at = 0
+        self._refused = {}  # ids of bad signatures and of third messages with one number
+        self._refused_ring = [None] * limits.REFUSED_IDS_MAX
+        self._refused_at = 0
         self._seqs = {}  # author -> highest sequence number seen
         self._expire_due_ms = None
         self._owed = []  # [(id, author), ...]: receipts that the store did not take, to be tried again
@@ -254,16 +254,16 @@ class Machine:
     def _on_message(self, now_ms, neighbour, data):
         neighbour.flow_ms = now_ms
         id = messages.message_id(data)
-        if id in self._recent or id in self._pending:
+        if id in self._refused:
             self.count("rx.duplicate")
             return
         message = messages.parse(data, id)
         lane = message.lane
         if not neighbour.lanes & (1 << lane):
             raise CodecError("lane_not_carried")
-        neighbour.note_known(message.key)
-        if self.gossip.holds(lane, message.key):
+        if id in self._pending or self.gossip.holds(lane, message.key):
             self.count("rx.duplicate")
+            neighbour.note_known(message.key)
             return
         if message.hlc < self._floors[lane]:
             raise CodecError("below_floor")
@@ -271,22 +271,22 @@ class Machine:
         if len(self._pending) >= limits.PENDING_MAX:
             raise CodecError("busy")
         if not messages.verify(message, self._verify):
-            self._remember(id)
+            self._refuse(id)
             raise CodecError("bad_signature")
         self._note_seq(message)
         self.clock.observe(now_ms, message.hlc)
-        self._remember(id)
         self._pending[id] = (message, neighbour, None)
         self._effects.append((effects.STORE, message))
 
-    def _remember(self, id):
-        at = self._recent_at
-        old = self._recent_ring[at]
-        if self._recent.get(old) == at:
-            del self._recent[old]
-        self._recent_ring[at] = id
-        self._recent[id] = at
-        self._recent_at = at + 1 if at + 1 < limits.RECENT_IDS_MAX else 0
+    def _refuse(self, id):
+        """Remember what is not worth another signature check."""
+        at = self._refused_at
+        old = self._refused_ring[at]
+        if old is not None:
+            del self._refused[old]
+        self._refused_ring[at] = id
+        self._refused[id] = True
+        self._refused_at = (at + 1) % limits.REFUSED_IDS_MAX
 
     def _note_seq(self, message):
         author = message.author
@@ -411,7 +411,6 @@ class Machine:
         time = self.clock.tick(now_ms)
         message = messages.build(self._seed, self.key, seq, time, ttl_s, lane, type, dest, body)
         self._next_seq = seq + 1
-        self._remember(message.id)
         self._pending[message.id] = (message, None, token)
         self._effects.append((effects.STORE, message))
 
@@ -426,6 +425,7 @@ class Machine:
                 continue
             if outcome == effects.PROVED:
                 self.count("drop.conflict.proved")
+                self._refuse(id)
                 continue
             self.gossip.add(message.lane, message.key)
             if outcome == effects.CONFLICTING:
@@ -443,8 +443,6 @@ class Machine:
 
     def _not_kept(self, message, token):
         self.count("drop.store_full")
-        if message.id in self._recent:
-            del self._recent[message.id]
         if token is not None:
             self._effects.append((effects.REFUSED, token, "store_full"))
         elif message.type == messages.RECEIPT and message.author == self.key and len(self._owed) < limits.OUTBOX_MAX:

@@ -32,7 +32,6 @@ def forget_dedupe(host):
 
     def commit_as_new(message):
         id, outcome, other = commit(store, message)
-        host.machine._recent.pop(id, None)
         return (id, effects.NEW if outcome == effects.DUPLICATE else outcome, other)
 
     store.commit = commit_as_new

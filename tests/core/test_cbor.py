@@ -91,7 +91,7 @@ def test_same_bytes_as_cbor2(value: Any) -> None:
     assert data == cbor2.dumps(value, canonical=True)
     assert cbor.decode(data) == value
     assert cbor.decode_prefix(b"\xff" + data + b"\x00", 1) == (value, 1 + len(data))
-    assert cbor._skip(b"\xff" + data + b"\x00", 1, 0) == 1 + len(data)
+    assert cbor.skip(b"\xff" + data + b"\x00", 1, 0) == 1 + len(data)
 
 
 @quick
@@ -104,7 +104,7 @@ def test_what_is_accepted_has_one_form(data: bytes) -> None:
     else:
         assert cbor.encode(value) == data
         assert cbor2.loads(data) == value
-        assert cbor._skip(data, 0, 0) == len(data)
+        assert cbor.skip(data, 0, 0) == len(data)
 
 
 def test_fuzz() -> None:
@@ -118,7 +118,7 @@ def test_fuzz() -> None:
 def test_skip_and_decode_agree_on_mutants() -> None:
     def both(data: bytes) -> None:
         ends = []
-        for read in (lambda: cbor.decode_prefix(data, 0)[1], lambda: cbor._skip(data, 0, 0)):
+        for read in (lambda: cbor.decode_prefix(data, 0)[1], lambda: cbor.skip(data, 0, 0)):
             try:
                 ends.append(read())
             except cbor.CodecError as error:

@@ -161,7 +161,7 @@ class Fuzz:
     def check(self) -> None:
         """Bounds that hold whatever came."""
         machine = self.machine
-        assert len(machine._pending) == 0 and len(machine._recent) <= limits.RECENT_IDS_MAX
+        assert len(machine._pending) == 0 and len(machine._refused) <= limits.REFUSED_IDS_MAX
         assert len(machine._seqs) <= limits.AUTHORS_MAX and len(machine.neighbours()) <= len(PEERS)
         for neighbour in machine.neighbours():
             assert all(neighbour.waiting(lane) <= limits.QUEUE_KEYS_MAX for lane in range(limits.LANES))

@@ -26,8 +26,8 @@ def test_a_receipt_that_a_full_store_refused_is_made_again() -> None:
     assert [m.type for m in b.store.values()].count(messages.RECEIPT) == 1
 
 
-def test_a_message_is_handed_out_once_however_much_is_remembered_meanwhile() -> None:
-    """Refused by a full store, it came again while its old place in the ring of recent ids was used anew."""
+def test_a_message_that_comes_again_is_handed_out_once() -> None:
+    """Refused by a full store, it came again, twice."""
     a, b = pair.Shell(1), pair.Shell(2)
     pair.join(a, b)
     pair.settle(a, b)
@@ -39,11 +39,8 @@ def test_a_message_is_handed_out_once_however_much_is_remembered_meanwhile() -> 
     b.machine.receive(20, "lan", a.machine.key, push)
     pair.settle(b, now_ms=20)
     assert b.machine.counters["drop.store_full"] == 1
-    for junk in range(limits.RECENT_IDS_MAX - 2):
-        b.machine._remember(junk.to_bytes(16, "big"))
     b.full = False
     b.machine.receive(30, "lan", a.machine.key, push)
-    b.machine._remember(b"over the old one")
     b.machine.receive(30, "lan", a.machine.key, push)
     assert [effect[0] for effect in b.machine.drain()].count(effects.STORE) == 1
 
@@ -56,8 +53,8 @@ def test_a_flood_of_forgeries_does_not_hide_that_a_message_is_pending() -> None:
     a.step(10)
     push = frame.pack_messages([a.of(effects.STORE)[0][1].data])
     b.machine.receive(20, "lan", a.machine.key, push)
-    for junk in range(limits.RECENT_IDS_MAX + 1):
-        b.machine._remember(junk.to_bytes(16, "big"))
+    for junk in range(limits.REFUSED_IDS_MAX + 1):
+        b.machine._refuse(junk.to_bytes(16, "big"))
     b.machine.receive(20, "lan", a.machine.key, push)
     assert [effect[0] for effect in b.machine.drain()].count(effects.STORE) == 1
 
