@@ -13,6 +13,7 @@ SEQ_MAX = 2**32 - 1
 TTL_S_MAX = 366 * 86400
 TTL_S_DEFAULT = 7 * 86400
 FUTURE_S_MAX = 600  # how far ahead of a known clock a message may be
+LEAP_S_MAX = 30 * 86400  # a clock without NTP or GPS that leaps further since it was last sure expires nothing
 SEQ_JUMP_MAX = 100000  # a larger jump is accepted, counted and shown
 NESTING_MAX = 8  # CBOR depth; MicroPython's C stack is small
 
