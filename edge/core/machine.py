@@ -17,6 +17,7 @@ from edge.core.peers import Neighbour
 
 PROTOCOL_VERSIONS = [1, 1]
 RECEIPT_TTL_S = 30 * 86400
+_LEAP = limits.LEAP_S_MAX << 16
 
 
 class Machine:
@@ -53,6 +54,7 @@ class Machine:
         self._refused_at = 0
         self._seqs = {}  # author -> highest sequence number seen
         self._expire_due_ms = None
+        self._sure_hlc = 0  # a time that was surely reached: kept from before, or signed by another node
         self._owed = []  # [(id, author), ...]: receipts that the store did not take, to be tried again
         self.gossip = Gossip(self.key, self._effects_append, self.count, self._send)
         self._commands = {
@@ -218,9 +220,16 @@ class Machine:
         owed, self._owed = self._owed, []
         for id, author in owed:
             self._owe_receipt(now_ms, id, author)
-        if self.clock.quality > hlc.QUALITY_NONE:
-            self._effects.append((effects.EXPIRE, now_s))
-        self._effects.append((effects.KEEP, "hlc", self.clock.now(now_ms)))
+        if self.clock.quality == hlc.QUALITY_NONE:
+            return
+        now = self.clock.now(now_ms)
+        if self.clock.quality < hlc.QUALITY_SYNCED and self._sure_hlc and now > self._sure_hlc + _LEAP:
+            # a clock that stands in 2099 must not expire everything, nor be remembered
+            self.count("expire.held")
+            return
+        self._sure_hlc = max(self._sure_hlc, now)
+        self._effects.append((effects.EXPIRE, now_s))
+        self._effects.append((effects.KEEP, "hlc", now))
 
     # --- messages in
 
@@ -295,6 +304,8 @@ class Machine:
             self.count("same_key")
             self._next_seq = max(self._next_seq, message.seq + 1)
             return
+        if message.hlc > self._sure_hlc > 0:
+            self._sure_hlc = message.hlc
         highest = self._seqs.get(author)
         if highest is None:
             if len(self._seqs) >= limits.AUTHORS_MAX:
@@ -389,6 +400,7 @@ class Machine:
         for id, dest, expires_s in outbox:
             self.outbox.add(id, dest, expires_s)
         self.clock.floor(last_hlc)
+        self._sure_hlc = max(self._sure_hlc, last_hlc)
         for id, author in owed:
             self._owe_receipt(now_ms, id, author)
 

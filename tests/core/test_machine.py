@@ -318,6 +318,17 @@ def test_a_box_without_a_clock_signs_nothing_that_has_expired_elsewhere() -> Non
     assert len(b.store) == 1
 
 
+@pytest.mark.parametrize(("quality", "held"), [(hlc.QUALITY_RTC, True), (hlc.QUALITY_SYNCED, False)])
+def test_a_clock_that_leaps_to_2099_expires_nothing_unless_it_is_synced(quality: int, held: bool) -> None:
+    a = Shell(1, quality=quality, unix_ms=4_080_000_000_000)
+    a.machine.command(0, effects.BOOT, 1, {}, [], NOW_HLC, [])
+    for now_ms in range(0, 120_000, 30_000):
+        a.machine.tick(now_ms)
+        a.step(now_ms)
+    assert bool(a.of(effects.EXPIRE)) != held and bool(a.of(effects.KEEP)) != held
+    assert ("expire.held" in a.machine.counters) == held
+
+
 def test_neighbours_come_and_go() -> None:
     a, b = pair()
     assert [n.name for n in a.machine.neighbours()] == ["node-2"]

@@ -68,8 +68,9 @@ def test_nothing_at_all_goes_wrong() -> None:
 
 
 def test_twins_leave_proof_everywhere() -> None:
-    world, good = run(Plan(nodes=8, seed=4, loss=10, messages=60, twins=2))
-    assert good and world.check.conflicts > 0
+    runs = [run(Plan(nodes=8, seed=seed, loss=10, messages=60, twins=2)) for seed in range(4, 8)]
+    assert all(good for _, good in runs)
+    assert any(world.check.conflicts for world, _ in runs)
 
 
 @pytest.mark.parametrize("name", sorted(CANARIES))
