@@ -55,6 +55,12 @@ class StoreNewer(StoreError):
     code = "store_newer"
 
 
+class CourierError(WaypostError):
+    """A courier file can't be written, or is not whole."""
+
+    code = "courier"
+
+
 class KeyFileError(WaypostError):
     """The identity key is missing, unreadable, malformed or readable by others."""
 

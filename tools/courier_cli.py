@@ -12,7 +12,7 @@ import sqlite3
 import sys
 import time
 
-from edge.errors import StoreError
+from edge.errors import CourierError, StoreError
 from edge.store import boot, courier, files, schema
 from edge.store.faults import store_error
 from tools.cli_show import LANES, print_json, size
@@ -67,7 +67,7 @@ def take_in(args: argparse.Namespace) -> int:
     try:
         file = sys.stdin.buffer if args.file == "-" else open(args.file, "rb")  # noqa: SIM115
     except OSError as error:
-        raise courier.CourierError(f"can't be read: {error.strerror}", where=args.file,
+        raise CourierError(f"can't be read: {error.strerror}", where=args.file,
                                    hint="name a file that `waypost export` has written") from error
     try:
         with file, Client(args.dir) as client:
@@ -78,7 +78,7 @@ def take_in(args: argparse.Namespace) -> int:
                     total[key] += answer[key]
                 for reason, n in answer["refused"].items():
                     refused[reason] = refused.get(reason, 0) + n
-    except courier.CourierError:
+    except CourierError:
         _show(args, total, refused)  # what came before the fault is in
         raise
     _show(args, total, refused)

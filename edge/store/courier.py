@@ -12,7 +12,7 @@ import os
 
 from edge.core import cbor, limits
 from edge.core.frame import MESSAGES, pack_messages, unpack_messages
-from edge.errors import WaypostError
+from edge.errors import CourierError
 from edge.store import files
 
 TYPE_CHECKING = False
@@ -25,12 +25,6 @@ MAGIC = "waypost courier"
 VERSION = 1
 _TORN_HINT = "what it gave is good; copy the file again for the rest"
 HEAD_BYTES_MAX = 256  # of the encoded head, and of the tail
-
-
-class CourierError(WaypostError):
-    """A courier file can't be written, or is not whole."""
-
-    code = "courier"
 
 
 def select(db: sqlite3.Connection, lanes: Iterable[int], since_s: int, now_s: int) -> Iterator[bytes]:

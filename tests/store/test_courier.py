@@ -14,8 +14,9 @@ import pytest
 
 from edge.core import cbor, limits
 from edge.core.frame import unpack_messages
+from edge.errors import CourierError
 from edge.store import courier
-from edge.store.courier import CourierError, Reader
+from edge.store.courier import Reader
 from edge.store.files import connect
 from edge.store.store import Store
 from tests.store.samples import START_S, WEEK_S, key, make, many
