@@ -259,9 +259,9 @@ class RNode(SerialModem):
         self.utilisation_percent = min(airtimes[2] // 100, 100)
         if airtimes[0] < before:
             self._new_bin = True
-        elif airtimes[0] > before and self._sending is not None and not self._sending.done():
-            if now_ms() >= self._not_before_ms:
-                self._sending.set_result(True)
+        elif (airtimes[0] > before and self._sending is not None and not self._sending.done()
+              and now_ms() >= self._not_before_ms):
+            self._sending.set_result(True)
 
     def _timing(self, timing: list[int]) -> None:
         if not timing:
