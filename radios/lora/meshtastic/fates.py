@@ -40,6 +40,9 @@ class Fates:
     def __len__(self) -> int:
         return len(self._pending)
 
+    def __contains__(self, id: int) -> bool:
+        return id in self._pending
+
     def resume(self, tell: Callable[[str, int, str], None]) -> None:
         """From now on `tell` hears; what ran out meanwhile is told soon."""
         self._tell = tell

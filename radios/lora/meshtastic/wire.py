@@ -233,7 +233,9 @@ LORA_CONFIG = Table("LoRaConfig", (1, "use_preset", "bool"), (2, "modem_preset",
                     (14, "override_frequency", "float"))
 DEVICE_CONFIG = Table("DeviceConfig", (1, "role", "enum"), (6, "rebroadcast_mode", "enum"),
                       (7, "node_info_broadcast_secs", "u32"))
-CONFIG = Table("Config", (1, "device", DEVICE_CONFIG), (6, "lora", LORA_CONFIG))
+NETWORK_CONFIG = Table("NetworkConfig", (1, "wifi_enabled", "bool"), (6, "eth_enabled", "bool"),
+                       (10, "enabled_protocols", "u32"))
+CONFIG = Table("Config", (1, "device", DEVICE_CONFIG), (4, "network", NETWORK_CONFIG), (6, "lora", LORA_CONFIG))
 CLIENT_NOTIFICATION = Table("ClientNotification", (1, "reply_id?", "u32"), (2, "time", "f32"), (3, "level", "enum"),
                             (4, "message", "text"))
 
