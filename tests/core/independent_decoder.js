@@ -3,6 +3,7 @@
 'use strict';
 const crypto = require('crypto');
 const fs = require('fs');
+const zlib = require('zlib');
 
 const hex = (b) => Buffer.from(b).toString('hex');
 const bin = (text) => Buffer.from(text, 'hex');
@@ -324,6 +325,140 @@ function sketches(v) {
   equal([differ, sketch(differ, v.capacity)], [v.differ, v.merged], 'difference');
 }
 
+// --- 15 radio
+const WINDOWS = [
+  0x20ac, 0x81, 0x201a, 0x192, 0x201e, 0x2026, 0x2020, 0x2021, 0x2c6, 0x2030, 0x160, 0x2039, 0x152, 0x8d, 0x17d, 0x8f, 0x90,
+  0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014, 0x2dc, 0x2122, 0x161, 0x203a, 0x153, 0x9d, 0x17e, 0x178];
+const HOURS = [0, 0.25, 1, 3, 6, 12, 24, 48, 72, 168, 336, 720, 2160, 8760, 8784];
+const CODES = [null, [2, 1, 0], [1, 2, 1], [1, 2, 2], [1, 3, 1], [1, 3, 2], [0, 4, 0], [0, 5, 0], [1, 5, 0], [2, 5, 0], [3, 5, 0]];
+const PUBLIC = Buffer.from('waypost beacon without a community key');
+const uint = (data) => BigInt('0x' + hex(data));
+const radioKey = (v, name) => (v.community_key ? purpose(bin(v.community_key), name) : PUBLIC);
+
+function letters(data, page) {
+  const parts = [''];
+  for (let at = 0; at < data.length;) {
+    let code = data[at++];
+    if (code === 0x1a) {
+      need(at + 3 <= data.length, 'escape');
+      code = data.readUIntBE(at, 3);
+      at += 3;
+      need(code < 0xd800 || (code >= 0xe000 && code <= 0x10ffff), 'code point');
+    } else if (code === 0) { need(parts.push('') === 2, 'names'); continue; } else if (code >= 0x80) {
+      code = page === null ? (code < 0xa0 ? WINDOWS[code - 0x80] : code) : page * 128 + code - 0x80;
+    }
+    parts[parts.length - 1] += String.fromCodePoint(code);
+  }
+  return encode(new Map(parts.map((text, i) => [BigInt(i + 1), text])));
+}
+
+function radioBody(form, data) {
+  if (form >= 8 && form <= 11) {
+    form -= 8;
+    data = zlib.inflateRawSync(data, { dictionary: bin(vectors.dictionary[0].data), windowBits: 13, maxOutputLength: 4352 });
+  }
+  const zero = data.indexOf(0);
+  switch (form) {
+    case 0: return data;
+    case 1: return letters(data, null);
+    case 2: return letters(data.subarray(1), data[0]);
+    case 3: return encode(new Map((zero < 0 ? [data] : [data.subarray(0, zero), data.subarray(zero + 1)]).map((t, i) => [BigInt(i + 1), t.toString()])));
+    case 4: return encode(new Map([[3n, data]]));
+    case 5: need(data.length === 16, 'id'); return encode(new Map([[1n, data], [2n, 1n]]));
+    default: throw new Error('form');
+  }
+}
+
+function onair(data, known) {
+  let at = 2;
+  const end = data.length - 64;
+  const take = (n) => { at += n; need(at <= end, 'size'); return data.subarray(at - n, at); };
+  const key = (whole) => {
+    if (whole) return take(32);
+    const ref = hex(take(5)), found = known.map(bin).filter((k) => hex(sha256(k)).startsWith(ref));
+    need(found.length === 1, 'unknown');
+    return found[0];
+  };
+  const code = data[0] & 15, ttlCode = data[1] >> 4, form = data[1] & 15, whole = data[0] & 16;
+  const message = (author, payload) => Buffer.concat(
+    [HEAD, author, bin('a0'), head(0x40, payload.length), payload, bin('5840'), data.subarray(end)]);
+  need(data[0] >= 0x80 && end > 2, 'kind');
+  if (code === 15) { const author = key(whole); return message(author, radioBody(form, data.subarray(at, end))); }
+  need(code < CODES.length, 'code');
+  let [lane, type, dest] = CODES[code] || [];
+  if (code === 0) { const first = take(1)[0]; [lane, dest, type] = [first & 3, first >> 2, Number(uint(take(2)))]; need(dest < 3, 'dest'); }
+  const author = key(whole), fields = new Map();
+  fields.set(1n, uint(take(((data[0] >> 5) & 3) + 1)));
+  fields.set(2n, uint(take(6)));
+  fields.set(3n, ttlCode === 0 ? uint(take(3)) : ttlCode === 15 ? uint(take(4)) : BigInt(HOURS[ttlCode] * 3600));
+  fields.set(4n, BigInt(lane)).set(5n, BigInt(type));
+  if (dest) fields.set(6n, key(dest === 2));
+  fields.set(7n, decode(radioBody(form, data.subarray(at, end))));
+  return message(author, encode(fields));
+}
+
+function untagged(v, data) {
+  if (!v.community_key) return data;
+  const at = data.length - 4;
+  equal(hex(data.subarray(at)), hex(hmac(radioKey(v, 'radio'), data.subarray(0, at)).subarray(0, 4)), 'tag');
+  return data.subarray(0, at);
+}
+
+function beacon(v) {
+  const d = bin(v.data), rest = d.subarray(32);
+  equal([d.subarray(0, 4).toString(), d.readUInt32BE(4), hex(d.subarray(8, 16)), d[16], d.readUInt32BE(17), d[21], d[22], d[23]],
+    ['HN01', v.sequence, v.node, v.flags, v.time_s, (v.quality << 4) | (v.reach << 2) | v.condition, v.queue, v.battery], 'fields');
+  equal(hex(sha256(bin(v.key)).subarray(0, 8)), v.node, 'node');
+  equal(hex(d.subarray(24, 32)), hex(hmac(radioKey(v, 'beacon'), d.subarray(0, 24), rest).subarray(0, 8)), 'mac');
+  const epoch = Buffer.from([v.time_s >>> 24, (v.time_s >>> 16) & 255]);
+  const salt = hmac(radioKey(v, 'radio'), Buffer.from('epoch'), epoch).subarray(0, 4);
+  equal(hex(salt), v.salt, 'salt');
+  const sets = [];
+  let at = 1;
+  for (let lane = 0; lane < 4; lane++) {
+    if (!((rest[0] >> lane) & 1)) continue;
+    const start = at, c = (rest[0] >> (4 + lane)) & 1 ? rest[at + 3] : 0;
+    at += c ? 4 + 4 * c : 3;
+    sets.push([lane, rest[start], hex(rest.subarray(start + 1, start + 3)), c ? hex(rest.subarray(start + 4, at)) : '']);
+  }
+  equal([at, sets], [rest.length, v.sets], 'sets');
+  const [, , digest, sums] = sets[2];
+  equal(digest, hex(sha256(salt, bin(fp8(v.keys))).subarray(0, 2)), 'digest');
+  equal(sums, sketch(v.keys.map((k) => sha256(salt, bin(k)).readUInt32LE() || 1), sums.length / 8), 'sketch');
+}
+
+function ask(v) {
+  const d = untagged(v, bin(v.data));
+  equal([d[0], d[1] & 15, d[1] >> 4, hex(d.subarray(2, 7)), cut(d.subarray(7), 4).map((b) => b.readUInt32LE())],
+    [12, v.lane, v.epoch, v.to, v.shorts], 'ask');
+}
+
+function gf(a, b) { // GF(256)
+  let product = 0;
+  for (let i = 0; i < 8; i++) if ((b >> i) & 1) product ^= a << i;
+  for (let i = 14; i >= 8; i--) if ((product >> i) & 1) product ^= 0x11d << (i - 8);
+  return product;
+}
+const inverse = (a) => { for (let b = 1; ; b++) if (gf(a, b) === 1) return b; };
+
+function object(v) {
+  const pieces = v.pieces.map((p) => untagged(v, bin(p))), size = pieces[0].length - 7, rows = [];
+  pieces.forEach((p, i) => equal([p[0], hex(p.subarray(1, 5)), p[5], p[6], p.length], [10, v.id, v.k, i, size + 7], 'piece'));
+  for (const p of pieces.filter((_, i) => !v.lost.includes(i)).slice(0, v.k)) { // each is an equation; Gauss and Jordan
+    const i = p[6], row = Array.from({ length: v.k }, (_, j) => (i < v.k ? Number(i === j) : inverse(i ^ j)));
+    rows.push([...row, ...p.subarray(7)]);
+  }
+  for (let j = 0; j < v.k; j++) {
+    const pivot = rows.splice(rows.findIndex((row, i) => i >= j && row[j]), 1)[0], scale = inverse(pivot[j]);
+    rows.splice(j, 0, pivot.map((x) => gf(x, scale)));
+    rows.forEach((row, i) => { if (i !== j && row[j]) { const f = row[j]; rows[i] = row.map((x, n) => x ^ gf(f, rows[j][n])); } });
+  }
+  const stream = Buffer.from(rows.flatMap((row) => row.slice(v.k)));
+  equal(hex(stream.subarray(2, 2 + stream.readUInt16BE())), v.object, 'object');
+  equal(hex(sha256(bin(v.object)).subarray(0, 4)), v.id, 'id');
+  equal(hex(untagged(v, bin(v.need))), '0b' + v.id + '03', 'need');
+}
+
 const refused = (check) => { try { check(); } catch { return; } throw new Error('accepted'); };
 const only = (value, like) => Object.fromEntries(Object.keys(like).map((k) => [k, value[k]]));
 const vectors = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
@@ -343,6 +478,10 @@ const checks = {
   reconciliation: round, sketches, sessions: (v) => session(v, vectors.keys), community: datagram, announces: announce,
   bus: (v) => { const value = decode(bin(frame(bin(v.data)).payload)); need(value[0] >= 1n && value[0] <= 8n, 'bus'); },
   courier,
+  dictionary: (v) => equal([hex(sha256(bin(v.data))), v.data.length], [v.sha256, 5632], 'dictionary'),
+  onair: (v) => { const whole = onair(bin(v.data), v.known); message(whole); equal(hex(whole), v.message, 'message'); },
+  onair_refused: (v) => refused(() => onair(bin(v.data), v.known)),
+  beacons: beacon, asks: ask, objects: object,
 };
 const held = {};
 for (const [list, rows] of Object.entries(vectors)) {
