@@ -89,10 +89,12 @@ class E22(SerialModem):
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         self._write(data)
-        if self._pins is not None and self._pins.busy() is not None:
-            await self._rest(_POLL_MS)  # it takes a moment before AUX falls
-            await self._idle(int(3000 * busy_s) + (_LISTEN_MS + 500) // self._pace.speed + self._pace.answer_ms)
+        await self._rest(1)
+        was_busy = self._pins is not None and bool(self._pins.busy())
+        await self._idle(int(3000 * busy_s) + (_LISTEN_MS + 500) // self._pace.speed + self._pace.answer_ms)
         await self._rest(int((began_s + busy_s - loop.time()) * 1000) + 1)
+        if not was_busy:
+            await self.beat()  # nothing else tells a module that took the packet from one that hangs
         self._count("tx.sent")
         return Sent(airtime_us)
 
