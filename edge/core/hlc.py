@@ -45,7 +45,7 @@ class Clock:
     def tick(self, now_ms):
         """The time for a new message: later than every one signed or merged before."""
         time = self.now(now_ms)
-        self._last = time if time > self._last else self._last + 1
+        self._last = time if time > self._last else min(self._last + 1, _MAX)
         return self._last
 
     def observe(self, now_ms, remote):
@@ -118,4 +118,5 @@ class Clock:
     def _wall(self, now_ms):
         if self._base_ms is None:
             self._base_ms = now_ms
-        return self._base + _ticks(now_ms - self._base_ms)
+        # at the end of its 48 bits it stands still, so that whoever claims that time makes nobody pack what can't be
+        return min(self._base + _ticks(now_ms - self._base_ms), _MAX)
