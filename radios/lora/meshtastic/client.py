@@ -91,8 +91,8 @@ class MeshtasticModem(Modem):
         self._on_frame, self._on_text, self._on_state = on_frame, on_text, on_state
         self._down = None
         self._up = False
-        tcp = tcp_address(self.where) is not None
-        self._framer = Framer(wire.FROM_RADIO, TCP_STALE_MS) if tcp else Framer(wire.FROM_RADIO)
+        serial = tcp_address(self.where) is None
+        self._framer = Framer(wire.FROM_RADIO, self._pace.answer_ms // 2 if serial else TCP_STALE_MS)
         self._line = await open_line(self.where, self._finder, self._bytes, self._lost, self._pace.reset_ms)
         try:
             await self._hello()
@@ -228,7 +228,7 @@ class MeshtasticModem(Modem):
 
     async def _send(self, packet: Record) -> Sent:
         """Hand in one packet and wait until it has left the device."""
-        airtime_us = self.airtime_us(len(packet["decoded"]["payload"]))
+        airtime_us = self._packet_us(packet)
         self._sending, self._res, self._nak, self._notices = packet["id"], None, 0, self.told.notices
         try:
             await self._hand_in(packet)
@@ -401,8 +401,11 @@ class MeshtasticModem(Modem):
     def _scaled(self, ms: int) -> int:
         return ms // self._pace.speed
 
+    def _packet_us(self, packet: Record) -> int:
+        return self.airtime_us(facts.packet_bytes(packet) - facts.OVERHEAD_BYTES)
+
     def _air_ms(self, packet: Record) -> int:
-        return round(self._pace.air_s(self.airtime_us(len(packet["decoded"]["payload"]))) * 1000)
+        return round(self._pace.air_s(self._packet_us(packet)) * 1000)
 
     def _count(self, name: str) -> None:
         self.counters[name] = self.counters.get(name, 0) + 1

@@ -8,6 +8,7 @@ region table, channel configuration, Protobuf API reference); JP as in firmware 
 from __future__ import annotations
 
 from radios.lora.meshtastic.aes import ctr
+from radios.lora.meshtastic.wire import DATA, encode
 from radios.lora.modem import Phy
 
 TYPE_CHECKING = False
@@ -128,6 +129,12 @@ def crypt(key: bytes, sender: int, packet_id: int, data: bytes) -> bytes:
     if not key:
         return data
     return ctr(key, packet_id.to_bytes(8, "little") + sender.to_bytes(4, "little") + bytes(4), data)
+
+
+def packet_bytes(packet: Record) -> int:
+    """What a packet with `decoded` is on the air, header included; a device adds the bitfield to it."""
+    data = encode(DATA, {**packet["decoded"], "bitfield": 1})
+    return HEADER_BYTES + len(data) + (PKI_BYTES if packet["to"] != EVERYBODY else 0)
 
 
 def _djb2(name: str) -> int:

@@ -51,7 +51,6 @@ class MeshtasticUdp(Modem):
     paces_itself = True
 
     def __init__(self, settings: dict[str, Any], pace: Pace) -> None:
-        """Raises LinkDown, reason bad_settings, for a region, preset or key that is none."""
         super().__init__(settings, pace)
         self.number = int(settings.get("node") or int.from_bytes(os.urandom(4), "big") or 1) & 0xFFFFFFFF
         self.counters: dict[str, int] = {}
@@ -59,15 +58,11 @@ class MeshtasticUdp(Modem):
         self._hop_limit = int(settings.get("hop_limit", 3))
         self._group = str(settings.get("group", GROUP)), int(settings.get("group_port", GROUP_PORT))
         self._only = list(settings.get("interfaces", ()))
-        self._lora = _lora_of(settings)
-        self.phy = facts.phy_of(self._lora, str(settings.get("channel", "")))
-        self.region = facts.region_name(self._lora["region"])
-        self.channel = str(settings.get("channel", "")) or facts.preset_name(self._lora)
-        try:
-            self._key = facts.expand_key(binascii.a2b_base64(str(settings.get("psk", "AQ=="))))
-        except ValueError as error:
-            raise LinkDown("bad_settings", f"psk is no channel key in base64: {error}") from error
-        self._hash = facts.channel_hash(self.channel, self._key)
+        self._settings = settings
+        self._lora: Record = {}
+        self._key = b""
+        self._hash = 0
+        self.channel = ""
         self._socket: socket.socket | None = None
         self._joined: dict[int, bytes] = {}  # interface index -> its IPv4 address
         self._seen: dict[tuple[int, int], None] = {}
@@ -82,6 +77,7 @@ class MeshtasticUdp(Modem):
                    on_state: Callable[[str, int, str], None]) -> None:
         """See Modem.open."""
         self._on_frame, self._on_text = on_frame, on_text
+        self._configure()
         sock = self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             sock.setblocking(False)
@@ -117,7 +113,7 @@ class MeshtasticUdp(Modem):
         if not 1 <= len(frame) <= self.mtu_bytes:
             raise ValueError(f"a frame has 1..{self.mtu_bytes} bytes here, not {len(frame)}")
         packet = self._packet(facts.EVERYBODY, {"portnum": facts.PORT_PRIVATE, "payload": frame}, self._hop_limit)
-        return await self._send(packet, len(frame))
+        return await self._send(packet)
 
     async def send_text(self, to: bytes | None, channel: str, text: str, hop_limit: int, *,
                         alert: bool = False) -> Sent:
@@ -137,12 +133,12 @@ class MeshtasticUdp(Modem):
         packet = self._packet(number, {"portnum": port, "payload": payload}, hop_limit)
         packet["want_ack"] = to is not None
         self._text_at_ms = now_ms() + TEXT_GAP_MS // self._pace.speed
-        air_ms = round(self._pace.air_s(self.airtime_us(len(payload))) * 1000)
+        air_ms = round(self._pace.air_s(self._airtime_us(packet)) * 1000)
         if to is not None or hop_limit > 0:
             self._fates.expect(packet["id"], number, ACK_MS // self._pace.speed + 12 * air_ms)
         if to is not None:
             self._retry_later(packet, RETRY_MS // self._pace.speed + 2 * air_ms, TRIES - 1)
-        return await self._send(packet, len(payload))
+        return await self._send(packet)
 
     async def beat(self) -> None:
         """See Modem.beat: join the group where the network has changed. Raises LinkDown when there is no network."""
@@ -156,12 +152,25 @@ class MeshtasticUdp(Modem):
         """Facts: our node number, settings, interfaces, counters."""
         out: dict[str, str | int] = {
             "node": node_id(self.number), "region": self.region or "not set",
-            "preset": facts.preset_name(self._lora), "channel": self.channel, "hop_limit": self._hop_limit,
-            "interfaces": len(self._joined), "waiting_acks": len(self._fates)}
+            "preset": facts.preset_name(self._lora) if self._lora else "", "channel": self.channel,
+            "hop_limit": self._hop_limit, "interfaces": len(self._joined), "waiting_acks": len(self._fates)}
         if self.phy is not None:
             out["freq_khz"] = self.phy.freq_hz // 1000
         out.update(self.counters)
         return out
+
+    def _configure(self) -> None:
+        """Read the settings. Raises LinkDown, reason bad_settings, for a region, preset or key that is none."""
+        settings = self._settings
+        self._lora = _lora_of(settings)
+        self.phy = facts.phy_of(self._lora, str(settings.get("channel", "")))
+        self.region = facts.region_name(self._lora["region"])
+        self.channel = str(settings.get("channel", "")) or facts.preset_name(self._lora)
+        try:
+            self._key = facts.expand_key(binascii.a2b_base64(str(settings.get("psk", "AQ=="))))
+        except ValueError as error:
+            raise LinkDown("bad_settings", f"psk is no channel key in base64: {error}") from error
+        self._hash = facts.channel_hash(self.channel, self._key)
 
     # --- sending
 
@@ -176,12 +185,15 @@ class MeshtasticUdp(Modem):
         return {"from": self.number, "to": to, "channel": self._hash, "id": packet_id, "hop_limit": hop_limit,
                 "hop_start": hop_limit, "encrypted": facts.crypt(self._key, self.number, packet_id, plain)}
 
-    async def _send(self, packet: Record, n_bytes: int) -> Sent:
+    async def _send(self, packet: Record) -> Sent:
         self._put(packet)
         self._count("tx.packets")
-        airtime_us = self.airtime_us(n_bytes)
+        airtime_us = self._airtime_us(packet)
         await asyncio.sleep(self._pace.air_s(2 * airtime_us))
         return Sent(airtime_us, packet["id"])
+
+    def _airtime_us(self, packet: Record) -> int:
+        return self.airtime_us(facts.HEADER_BYTES + len(packet["encrypted"]) - facts.OVERHEAD_BYTES)
 
     def _put(self, packet: Record) -> None:
         """Into the group on every interface. Raises LinkDown where none takes it."""

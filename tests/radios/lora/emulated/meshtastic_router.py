@@ -279,7 +279,7 @@ class Router:
     # --- retries
 
     def _retry_later(self, packet: Record) -> Timer:
-        airtime_us = self.phy.airtime_us(len(packet["decoded"]["payload"]))
+        airtime_us = self.phy.airtime_us(facts.packet_bytes(packet) - facts.OVERHEAD_BYTES)
         return self.air.call_later(2 * airtime_us + 69 * self.slot_us() + PROCESSING_US, lambda: self._retry(packet))
 
     def _retry(self, packet: Record) -> None:
