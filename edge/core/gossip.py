@@ -212,6 +212,10 @@ class Gossip:
 
     # --- sketches
 
+    def _pay_shorts(self, now_ms, neighbour, lane, more):
+        if not neighbour.frames.take(now_ms, more + len(self.index[lane]) // limits.SHORT_IDS_A_TOKEN):
+            raise CodecError("rate")
+
     def _short_ids(self, neighbour, lane):
         salt = pair_salt(self.own_key, neighbour.node)
         return {pinsketch.short_id(key, salt): key for key in self.index[lane].keys()}
@@ -251,11 +255,10 @@ class Gossip:
         capacity = len(data) // 4
         if not 1 <= capacity <= limits.SKETCH_CAPACITY_MAX or len(data) % 4:
             raise CodecError("sketch.size")
-        if not self._can_sketch(lane):
+        if not neighbour.link.small or not self._can_sketch(lane):
             self._start_ranges(neighbour, lane)
             return
-        if not neighbour.frames.take(now_ms, capacity // 4):
-            raise CodecError("rate")  # decoding costs about capacity^2
+        self._pay_shorts(now_ms, neighbour, lane, capacity // 4)  # decoding costs about capacity^2
         mine = pinsketch.Sketch.from_bytes(self._sketch(neighbour, lane).to_bytes(capacity))
         mine.merge(pinsketch.Sketch.from_bytes(data))
         missing = mine.decode()
@@ -280,10 +283,14 @@ class Gossip:
         self.pump(now_ms, neighbour)
 
     def on_want_short(self, now_ms, neighbour, lane, wanted):
-        """A WANT_SHORT frame: queue those that we hold. Raises CodecError."""
+        """A WANT_SHORT frame: queue those that we hold; by ranges where we would send no sketch. Raises CodecError."""
         self._check_lane(neighbour, lane)
         if neighbour.node is None:
             raise CodecError("hello_missing")
+        if not neighbour.link.small or not self._can_sketch(lane):
+            self._start_ranges(neighbour, lane)
+            return
+        self._pay_shorts(now_ms, neighbour, lane, 0)
         shorts = self._short_ids(neighbour, lane)
         self._give(neighbour, lane, [shorts[short] for short in wanted if short in shorts])
         self.pump(now_ms, neighbour)

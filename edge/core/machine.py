@@ -104,9 +104,8 @@ class Machine:
             handler = self._frames.get(data[0])
             if handler is None:
                 self._drop("frame.kind", link, peer)
-            elif not neighbour.frames.take(now_ms):
-                self._drop("rate", link, peer)
             else:
+                self._pay(now_ms, neighbour, 1)
                 handler(now_ms, neighbour, data)
         except CodecError as error:
             self._drop(error.reason, link, peer)
@@ -230,6 +229,17 @@ class Machine:
         self._sure_hlc = max(self._sure_hlc, now)
         self._effects.append((effects.EXPIRE, now_s))
         self._effects.append((effects.KEEP, "hlc", now))
+
+    def _pay(self, now_ms, neighbour, n):
+        """Take n from the neighbour's share of frames; on a session it waits for what is missing. Raises CodecError."""
+        bucket = neighbour.frames
+        if bucket.take(now_ms, n):
+            return
+        if not neighbour.link.ordered or bucket.milli < -bucket.burst_milli:
+            raise CodecError("rate")
+        bucket.milli -= n * 1000
+        self.count("rate.paused")
+        self._effects.append((effects.PAUSE, neighbour.link.name, neighbour.peer, bucket.wait_ms()))
 
     # --- messages in
 
@@ -362,6 +372,7 @@ class Machine:
     def _on_ranges(self, now_ms, neighbour, data):
         self._greeted(neighbour)
         lane, parts = frame.unpack_ranges(data)
+        self._pay(now_ms, neighbour, len(parts) // limits.RANGES_A_TOKEN)
         self.gossip.on_ranges(now_ms, neighbour, lane, parts)
 
     def _on_sketch(self, now_ms, neighbour, data):
@@ -438,6 +449,8 @@ class Machine:
             if outcome == effects.PROVED:
                 self.count("drop.conflict.proved")
                 self._refuse(id)
+                if token is not None:
+                    self._effects.append((effects.REFUSED, token, "conflict.proved"))
                 continue
             self.gossip.add(message.lane, message.key)
             if outcome == effects.CONFLICTING:
@@ -480,6 +493,7 @@ class Machine:
         self.count("evicted" if floor_hlc else "expired", len(rows))
 
     def _raise_floor(self, lane, floor_hlc):
+        floor_hlc = min(floor_hlc, messages.HLC_MAX)  # 1 above the newest that went may be beyond all times
         if floor_hlc > self._floors[lane]:
             self._floors[lane] = floor_hlc
             self.gossip.floor(lane, floor_hlc)

@@ -224,6 +224,37 @@ def test_a_flood_pauses_a_session_and_is_dropped_elsewhere() -> None:
         assert a.of(seen)
 
 
+def test_a_flood_of_other_frames_pauses_a_session_and_is_dropped_elsewhere() -> None:
+    for ordered in (True, False):
+        a, b = pair(ordered=ordered)
+        for n in range(limits.FRAMES_BURST + 10):
+            a.machine.receive(5, "lan", b.machine.key, frame.pack_bus(bytes([n & 255])))
+        settle(a, now_ms=5)
+        assert bool(a.of(effects.PAUSE)) == ordered
+        assert (len(a.of(effects.BUS)) == limits.FRAMES_BURST + 10) == ordered, "nothing of a session is lost"
+        assert bool(drops(a)) != ordered
+
+
+def test_a_link_that_is_not_slowed_by_a_pause_has_an_end() -> None:
+    a, b = pair()
+    for _ in range(3 * limits.FRAMES_BURST):
+        a.machine.receive(5, "lan", b.machine.key, frame.pack_bus(b"x"))
+    assert drops(a)["rate"] > 0
+
+
+def test_work_is_paid_by_whoever_causes_it() -> None:
+    a, b = pair()
+    parts = [(bytes([n >> 8, n & 255]), 1, [5, bytes(8)]) for n in range(1, limits.RANGES_MAX)]
+    a.machine.receive(5, "lan", b.machine.key, frame.pack_ranges(2, parts))
+    left = a.machine.neighbours()[0].frames.milli
+    assert left <= (limits.FRAMES_BURST - len(parts) // limits.RANGES_A_TOKEN) * 1000
+    a.machine.receive(5, "lan", b.machine.key, frame.pack_want_short(2, [1]))
+    a.machine.receive(5, "lan", b.machine.key, frame.pack_sketch(2, 1, bytes(8)))
+    settle(a, now_ms=5)
+    kinds = [e[4][0] for e in a.of(effects.SEND)]
+    assert kinds[-2:] == [frame.RANGES] * 2, "a link that is not small is answered by ranges, not by hashing a lane"
+
+
 def test_a_higher_lane_overtakes() -> None:
     a, b = Shell(1), Shell(2)
     join(a, b, burst=1)
@@ -327,6 +358,28 @@ def test_a_clock_that_leaps_to_2099_expires_nothing_unless_it_is_synced(quality:
         a.step(now_ms)
     assert bool(a.of(effects.EXPIRE)) != held and bool(a.of(effects.KEEP)) != held
     assert ("expire.held" in a.machine.counters) == held
+
+
+def test_a_neighbour_from_the_end_of_time_raises_nothing() -> None:
+    a, b = Shell(1, quality=hlc.QUALITY_NONE, unix_ms=0), Shell(2)
+    join(a, b)
+    a.machine.receive(1, "lan", b.machine.key, frame.pack_hello((1, 1), b.machine.key, 2**48 - 1, 4, 15, "", []))
+    for now_ms in range(5000, 90_000, 5000):
+        a.machine.tick(now_ms)
+        a.post(now_ms)
+        settle(a, now_ms=now_ms)
+    assert len(a.of(effects.POSTED)) == 17 and {m.hlc for m in a.store.values()} == {2**48 - 1}
+    a.machine.command(90_000, effects.GONE, 2, [], 2**48)  # such a message was evicted: 1 above it
+    a.machine.receive(90_000, "lan", b.machine.key, frame.pack_messages([signed(9, 1).data]))
+    assert "below_floor" in drops(a)
+
+
+def test_a_post_that_only_proves_a_faulty_key_is_refused() -> None:
+    a = Shell(1)
+    a.post(0, token=7)
+    (store,) = a.machine.drain()
+    a.machine.command(5, effects.STORED, [(store[1].id, effects.PROVED, b"x" * 16)])
+    assert (effects.REFUSED, 7, "conflict.proved") in a.machine.drain(), "whoever posted it is not left waiting"
 
 
 def test_neighbours_come_and_go() -> None:
