@@ -37,4 +37,4 @@ _V1 = (
     "+ 1234567890 10:00 12:00 18:30 20 km kg 100 m l 24 h 2026 OK? !\n"
 )
 
-V1 = bytes([ord(letter) for letter in _V1])
+V1 = bytes(ord(letter) for letter in _V1)

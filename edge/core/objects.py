@@ -123,10 +123,12 @@ class Receiver:
         partial = self._take_out(name) or _Partial(name)
         self._partials.append(partial)
         partial.heard_ms = now_ms
+        new = index not in partial.pieces
+        if new:
+            partial.reports = 0
         self._delay(partial, now_ms)
-        if index in partial.pieces:
+        if not new:
             return None
-        partial.reports = 0
         partial.pieces[index] = body[_HEAD_BYTES:]
         self._n_bytes += size
         found = self._whole(partial)
