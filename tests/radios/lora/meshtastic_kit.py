@@ -185,3 +185,12 @@ async def opened(modem: Modem) -> str:
         return down.reason
     await modem.close()
     return ""
+
+
+async def soon(condition: Callable[[], Any], what: str) -> None:
+    """Wait until `condition` holds, of something that tells no event; fails after ten seconds."""
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail(f"not in time: {what}")

@@ -4,7 +4,7 @@
     meshtastic_peer.py serial PATH | tcp HOST PORT a client: JSON commands in, JSON events out, until "close"
 
 Commands: {"do": "text", "text", "to", "ack"}, {"do": "data", "data" (hex), "to", "ack"}, {"do": "region", "code"},
-{"do": "close"}. Events: "connected", "received", "lost", "failed".
+{"do": "udp"}, {"do": "close"}. Events: "connected", "received", "lost", "failed".
 """
 
 from __future__ import annotations
@@ -68,9 +68,13 @@ def obey(interface: Any, command: dict[str, Any]) -> None:
         sent = interface.sendData(bytes.fromhex(command["data"]), destinationId=to,
                                   portNum=portnums_pb2.PortNum.PRIVATE_APP, wantAck=command.get("ack", False))
         say("sent", id=sent.id)
-    elif command["do"] == "region":
-        interface.localNode.localConfig.lora.region = command["code"]
-        interface.localNode.writeConfig("lora")
+    elif command["do"] in ("region", "udp"):
+        config = interface.localNode.localConfig
+        if command["do"] == "region":
+            config.lora.region = command["code"]
+        else:
+            config.network.enabled_protocols = 1
+        interface.localNode.writeConfig("lora" if command["do"] == "region" else "network")
         say("written")
 
 
