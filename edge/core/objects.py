@@ -109,12 +109,14 @@ class Receiver:
 
     def add(self, data, now_ms):
         """Take one piece (bytes): the object when it is whole now, else None. Raises CodecError."""
-        if len(data) <= _HEAD_BYTES or len(data) > limits.FRAME_BYTES_MAX or data[0] != PIECE_KIND:
+        if data[:1] != bytes((PIECE_KIND,)) or len(data) > limits.FRAME_BYTES_MAX:
             raise CodecError("object.form")
         body = self._keys.take_tag(data)
         size = len(body) - _HEAD_BYTES
+        if size <= 0:
+            raise CodecError("object.form")
         k, index = body[_HEAD_BYTES - 2], body[_HEAD_BYTES - 1]
-        if size <= 0 or not 0 < k <= limits.OBJECT_PIECES_MAX or (k - 1) * size > limits.MESSAGE_BYTES_MAX:
+        if not 0 < k <= limits.OBJECT_PIECES_MAX or (k - 1) * size > limits.MESSAGE_BYTES_MAX:
             raise CodecError("object.form")
         self.expire(now_ms)
         name = (body[1:1 + _ID_BYTES], k, size)

@@ -216,4 +216,6 @@ def test_fuzz() -> None:
     sets = airsets.pack_sets([(0, 1, b"12", b""), (2, 9, b"34", bytes(range(64)))])
     survives(airsets.unpack_sets, [sets], 400)
     survives(lambda data: unpack(data, keys), [pack(a_beacon(), keys, sets)], 200)
+    member = Keys(COMMUNITY)
+    survives(lambda data: airsets.unpack_ask(member.put_tag(data), member), [b"\x0c\x02" + bytes(range(13))], 200)
     survives(lambda data: airsets.unpack_ask(data, keys), [airsets.pack_ask(1, 3, b"12345", [5, 6, 7], keys)], 200)

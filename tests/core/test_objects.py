@@ -297,6 +297,10 @@ def test_refused() -> None:
     assert joiner.add(head + b"\x01\0\xff\xff", 0) is None  # a length beyond what there is
     assert joiner.add(head + b"\x01\x01x", 0) is None  # shorter than a length
     assert joiner._done == []
+    member, _ = receiver(COMMUNITY)
+    for size in range(1, 8):
+        assert reason_of(lambda data: member.add(data, 0), Keys(COMMUNITY).put_tag(b"\x0a" + bytes(size - 1))) == (
+            "object.form")
 
 
 def test_fuzz() -> None:
@@ -308,3 +312,7 @@ def test_fuzz() -> None:
 
     survives(add, pieces_of(DATA[:300], 4), 300)
     survives(lambda data: unpack_need(data, Keys(None)), [pack_need(b"1234", 5, Keys(None))], 300)
+    member = Keys(COMMUNITY)
+    joiner, _ = receiver(COMMUNITY)
+    survives(lambda data: add(member.put_tag(data)), [part[:-4] for part in pieces_of(DATA[:300], 2)], 100)
+    survives(lambda data: unpack_need(member.put_tag(data), member), [b"\x0b1234\x05"], 100)
