@@ -18,6 +18,7 @@ from edge.core.machine import Machine
 from edge.core.rng import Rng
 from edge.errors import BadRequest, CapacityExceeded, StoreError
 from edge.intake import COURIER, Intake
+from edge.pushes import Pushes
 from edge.store.writer import Writer
 
 TYPE_CHECKING = False
@@ -66,7 +67,7 @@ class Node(LinkOwner):
         self._next_token = 0
         self._intake = Intake(self.machine, monotonic_ms, self._drain, self._perform)
         self.import_frame = self._intake.frame
-        self._in_flight: dict[tuple[str, bytes], int] = {}
+        self._pushes = Pushes(self.machine, self._drivers, self._fetch, monotonic_ms, self.kick)
         self._started_ms = monotonic_ms()
         self._batch: list[Message] = []
         self._carry_out: dict[str, Callable[..., None]] = {
@@ -76,7 +77,7 @@ class Node(LinkOwner):
             effects.REFUSED: self._refused,
             effects.RECEIPT: self._receipt,
             effects.SEND: self._send,
-            effects.PUSH: self._push,
+            effects.PUSH: self._pushes.start,
             effects.BUS: self._to_bus,
             effects.PEER: self._peer,
             effects.DROP: lambda *_facts: None,  # counted by the core, kept by the trace
@@ -127,7 +128,7 @@ class Node(LinkOwner):
         self.kick()
 
     def peer_down(self, link: str, peer: bytes, reason: str) -> None:
-        self._in_flight.pop((link, peer), None)
+        self._pushes.forget(link, peer)
         self.machine.command(monotonic_ms(), effects.PEER_DOWN, link, peer)
         self.kick()
 
@@ -136,8 +137,7 @@ class Node(LinkOwner):
         self.kick()
 
     def drained(self, link: str, peer: bytes) -> None:
-        for _ in range(self._in_flight.pop((link, peer), 0)):
-            self.machine.command(monotonic_ms(), effects.PUSHED, link, peer)
+        self._pushes.drained(link, peer)
         self.kick()
 
     def trouble(self, link: str, reason: str, text: str) -> None:
@@ -167,14 +167,12 @@ class Node(LinkOwner):
 
     def peers(self) -> list[dict[str, Any]]:
         """Neighbours that have said hello, in order of arrival."""
-        return report.peers(self.machine, monotonic_ms())
+        return report.peers(self.machine, monotonic_ms(), self._drivers)
 
     def status(self) -> dict[str, Any]:
         """Facts for node.status."""
-        links = {name: driver.status() for name, driver in sorted(self._drivers.items())}
         facts = report.status(self.machine, monotonic_ms(), self._started_ms)
-        trouble = [{"part": part, "reason": r, "text": t} for part, (r, t) in sorted(self.troubles.items())]
-        return facts | {"links": links, "store": self._store.stats(), "trouble": trouble}
+        return facts | report.parts(self._drivers, self._store.stats(), self.troubles)
 
     def now_s(self) -> int:
         """Unix seconds by the core's clock, which is never behind the last signed time seen."""
@@ -200,7 +198,10 @@ class Node(LinkOwner):
     def _perform(self, pending: list[tuple[Any, ...]]) -> None:
         self._trace.effects(pending)
         for effect in pending:
-            self._carry_out[effect[0]](*effect[1:])
+            try:
+                self._carry_out[effect[0]](*effect[1:])
+            except Exception as fault:  # one part's fault is not the end of the others
+                self._log("error", f"{effect[0]} failed: {fault!r}; please report it")
         if self._batch:
             batch = self._batch[:]
             self._batch.clear()
@@ -262,15 +263,12 @@ class Node(LinkOwner):
         if driver is not None and not driver.send(peer, lane, frame):
             self.machine.count("tx.refused")
 
-    def _push(self, link: str, peer: bytes, lane: int, keys: list[bytes]) -> None:
-        driver = self._drivers.get(link)
-        data = self._store.fetch(keys) if driver is not None else []
-        self._in_flight[(link, peer)] = self._in_flight.get((link, peer), 0) + 1
-        if driver is None or not data:
-            self._loop.call_soon(self.drained, link, peer)
-            return
-        for frame in self.machine.pack(link, data):
-            self._send(link, peer, lane, frame)
+    def _fetch(self, keys: list[bytes]) -> list[bytes]:
+        try:
+            return self._store.fetch(keys)
+        except StoreError as error:
+            self.trouble("store", error.code, str(error))
+            return []
 
     def _to_bus(self, link: str, peer: bytes, payload: bytes) -> None:
         if self.bus is not None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+TEST_S_MAX = 180
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -19,9 +22,15 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def _hangs(*_about: Any) -> None:
+    raise TimeoutError(f"the test took more than {TEST_S_MAX} s")
+
+
 @pytest.fixture(autouse=True)
 def no_leaks() -> Iterator[None]:
-    """A test that leaves a running task, thread or socket behind fails."""
+    """A test that leaves a running task, thread or socket behind fails, and so does one that hangs."""
+    signal.signal(signal.SIGALRM, _hangs)
+    signal.alarm(TEST_S_MAX)
     threads = set(threading.enumerate())
     tasks: list[str] = []
     close = asyncio.BaseEventLoop.close
@@ -41,6 +50,7 @@ def no_leaks() -> Iterator[None]:
     try:
         yield
     finally:
+        signal.alarm(0)
         asyncio.runners._cancel_all_tasks = cancel  # type: ignore[attr-defined]
         asyncio.BaseEventLoop.close = close  # type: ignore[method-assign]
     gc.collect()

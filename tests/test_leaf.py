@@ -57,7 +57,9 @@ class Silent:
                 if seen == topic and all(value.get(name) == field for name, field in fields.items()):
                     return value
 
-    def effect(self, effect: Any) -> None:
+    followed = True
+
+    def effects(self, pending: list[Any]) -> None:
         pass
 
     on_frame = on_peer = lambda *arguments: None
