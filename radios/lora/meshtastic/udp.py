@@ -17,6 +17,7 @@ import binascii
 import os
 import socket
 
+from edge.core.peers import Bucket
 from radios.lan.net import interfaces
 from radios.lora.meshtastic import facts, wire
 from radios.lora.meshtastic.fates import Fates
@@ -35,13 +36,14 @@ if TYPE_CHECKING:
 GROUP, GROUP_PORT = "224.0.0.69", 4403
 SEEN_MAX = 256
 TRIES = 3
+ACKS_BURST = 8
 TEXT_GAP_MS = 2200
 ACK_MS = 60000
 RETRY_MS = 5000  # beside two airtimes, as the devices do
 _IP_MULTICAST_ALL = 49
 
 
-class MeshtasticUdp(Modem):
+class MeshtasticUdpModem(Modem):
     """See the module."""
 
     kind = "meshtastic-udp"
@@ -70,6 +72,7 @@ class MeshtasticUdp(Modem):
         self._fates = Fates()
         self._retries: dict[int, asyncio.TimerHandle] = {}
         self._text_at_ms = 0
+        self._acks = Bucket(now_ms(), ACKS_BURST, pace.speed)  # one a second in earnest
 
     # --- the port
 
@@ -293,7 +296,10 @@ class MeshtasticUdp(Modem):
             self._fates.routing(self.number, packet["id"], 0, True)
 
     def _acknowledge(self, packet: Record) -> None:
-        """A direct packet wants to know that it arrived, each time that it arrives."""
+        """A direct packet wants to know that it arrived, each time that it arrives, but nobody makes us flood the air."""
+        if not self._acks.take(now_ms()):
+            self._count("tx.ack_withheld")
+            return
         hops = max(packet["hop_start"] - packet["hop_limit"], 0) + 2
         payload = wire.encode(wire.ROUTING, {"error_reason": facts.ERROR_NONE})
         try:

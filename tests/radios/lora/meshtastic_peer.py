@@ -10,13 +10,14 @@ Commands: {"do": "text", "text", "to", "ack"}, {"do": "data", "data" (hex), "to"
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
 
 def say(event: str, **more: Any) -> None:
-    """One event."""
-    print(json.dumps({"event": event, **more}), flush=True)
+    """One event, in one piece whichever thread tells it."""
+    os.write(1, json.dumps({"event": event, **more}).encode() + b"\n")
 
 
 def fill(message: Any, record: dict[str, Any]) -> None:
