@@ -268,9 +268,11 @@ def test_a_higher_lane_overtakes() -> None:
         a.store[effect[1].key] = effect[1]
     a.machine.command(40, effects.STORED, [(e[1].id, effects.NEW, None) for e in stores])
     pushes = [e for e in a.machine.drain() if e[0] == effects.PUSH]
-    assert [e[3] for e in pushes] == [3, 3], "two were on their way before the alert came"
+    assert [e[3] for e in pushes] == [3, 3, 0], "two were on their way before the alert came, and it waits for neither"
     a.machine.command(41, effects.PUSHED, "lan", b.machine.key)
-    assert [e[3] for e in a.machine.drain() if e[0] == effects.PUSH] == [0]
+    assert [e[3] for e in a.machine.drain() if e[0] == effects.PUSH] == []
+    a.machine.command(42, effects.PUSHED, "lan", b.machine.key)
+    assert [e[3] for e in a.machine.drain() if e[0] == effects.PUSH] == [3]
 
 
 def test_expiry_and_eviction_leave_the_set_and_raise_the_floor() -> None:
