@@ -59,6 +59,7 @@ class CourierError(WaypostError):
     """A courier file can't be written, or is not whole."""
 
     code = "courier"
+    so_far: dict[str, object] = {}  # what an import had taken in before the fault; printed beside the error
 
 
 class KeyFileError(WaypostError):

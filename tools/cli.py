@@ -24,6 +24,8 @@ EXIT_CODES = {"usage": USAGE, "config": USAGE, "not_running": NOT_RUNNING, "dead
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: the process's own); gives the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that lacks a letter shows "?"
     as_json = "--json" in words
     try:
         code = _run(words)
@@ -46,7 +48,8 @@ def report(error: WaypostError, as_json: bool) -> int:
     if as_json:
         import json
 
-        print(json.dumps({"error": error.to_dict()}), flush=True)
+        said = {**getattr(error, "so_far", {}), "error": error.to_dict()}
+        print(json.dumps(said, separators=(",", ":")), flush=True)
     print(f"waypost: {' '.join(str(error).split())}", file=sys.stderr)
     return EXIT_CODES.get(error.code, FAILED)
 

@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     if parser.prog.endswith("import"):
         parser.add_argument("file", metavar="FILE", help="the courier file; - reads standard input")
         return
-    parser.add_argument("file", metavar="FILE", help="the courier file to write; one that exists is replaced")
+    parser.add_argument("file", metavar="FILE",
+                        help="the courier file to write; one that exists is replaced; - writes to standard output")
     parser.add_argument("--lane", type=int, choices=range(len(LANES)), action="append", metavar="LANE",
                         help="0 alerts, 1 direct, 2 community, 3 bulk; may be given several times (default: all)")
     parser.add_argument("--since", type=_age_s, default=None, metavar="AGE",
@@ -46,6 +47,9 @@ def export(args: argparse.Namespace) -> int:
         try:
             schema.check_version(db, path)
             found = courier.select(db, lanes, since_s, now_s)
+            if args.file == "-":
+                courier.pour(sys.stdout.buffer, boot.own_key(db), now_s, found)
+                return 0
             count, n_bytes = courier.write(args.file, boot.own_key(db), now_s, found)
         finally:
             db.close()
@@ -78,17 +82,19 @@ def take_in(args: argparse.Namespace) -> int:
                     total[key] += answer[key]
                 for reason, n in answer["refused"].items():
                     refused[reason] = refused.get(reason, 0) + n
-    except CourierError:
-        _show(args, total, refused)  # what came before the fault is in
+    except CourierError as error:
+        error.so_far = {"file": args.file, **total, "refused": refused}  # what came before the fault is in
+        if not args.json and (any(total.values()) or refused):
+            _show(total, refused)
         raise
-    _show(args, total, refused)
+    if args.json:
+        print_json({"file": args.file, **total, "refused": refused})
+    else:
+        _show(total, refused)
     return 0
 
 
-def _show(args: argparse.Namespace, total: dict[str, int], refused: dict[str, int]) -> None:
-    if args.json:
-        print_json({"file": args.file, **total, "refused": refused})
-        return
+def _show(total: dict[str, int], refused: dict[str, int]) -> None:
     print(f"{total['new']} new, {total['known']} known already")
     for reason, n in sorted(refused.items()):
         print(f"{n} refused: {reason}")

@@ -48,12 +48,18 @@ def backup(path: str, target: str) -> dict[str, int]:
 def restore(path: str, source: str) -> str:
     """Put a backup in the place of the database at `path`, whose node must not run; gives where the old one is now.
 
-    "" where there was none. Raises AlreadyRunning, StoreNewer, StoreError; then the old database stands as before.
+    "" where there was none. The directory is made if it is missing: a new machine begins so. Raises AlreadyRunning,
+    StoreNewer, StoreError; then the old database stands as before.
     """
+    check_file(source)
+    folder = os.path.dirname(path)
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the directory can't be made: {error.strerror}", where=folder) from error
     lock = DirLock(path + ".lock")
     lock.acquire()
     try:
-        check_file(source)
         part = path + ".new"
         with open(source, "rb") as old, open(part, "wb") as new:
             while block := old.read(COPY_BYTES):

@@ -44,12 +44,16 @@ def select(db: sqlite3.Connection, lanes: Iterable[int], since_s: int, now_s: in
 def write(path: str, key: bytes, now_s: int, messages: Iterable[bytes]) -> tuple[int, int]:
     """Write whole messages (bytes) to a courier file; gives (messages, bytes). The file appears whole or not at all.
 
-    key: the writer's 32-byte key. now_s: unix seconds. Raises CourierError.
+    key: the writer's 32-byte key. now_s: unix seconds. Only a file is ever replaced, never a device or a link to one.
+    Raises CourierError.
     """
+    if os.path.lexists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise CourierError("this is a device or a pipe, not a file", where=path,
+                           hint="name a file; - writes to standard output")
     part = path + ".part"
     try:
         with open(part, "wb") as file:
-            count, n_bytes = _write(file, key, now_s, messages)
+            count, n_bytes = pour(file, key, now_s, messages)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
@@ -66,7 +70,8 @@ def write(path: str, key: bytes, now_s: int, messages: Iterable[bytes]) -> tuple
     return count, n_bytes
 
 
-def _write(file: BinaryIO, key: bytes, now_s: int, messages: Iterable[bytes]) -> tuple[int, int]:
+def pour(file: BinaryIO, key: bytes, now_s: int, messages: Iterable[bytes]) -> tuple[int, int]:
+    """The same into an open file (binary, need not be seekable). OSError is passed on."""
     digest = hashlib.sha256()
     n_bytes = count = 0
 

@@ -142,3 +142,12 @@ def test_the_command(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture
     store.close()
     assert backup_cli.run(parser.parse_args(["--restore", target])) == 0
     assert json.loads(capsys.readouterr().out) == {"database": store.path, "aside": store.path + ".replaced-1"}
+    new = tmp_path / "new machine"
+    parser.set_defaults(dir=str(new))
+    assert backup_cli.run(parser.parse_args(["--restore", target])) == 0
+    assert json.loads(capsys.readouterr().out) == {"database": str(new / "waypost.db"), "aside": ""}
+    assert new.stat().st_mode & 0o777 == 0o700
+    parser.set_defaults(dir=str(tmp_path / "another"))
+    with pytest.raises(StoreError, match="no such file"):  # and not something about a lock
+        backup_cli.run(parser.parse_args(["--restore", str(tmp_path / "absent")]))
+    assert not (tmp_path / "another").exists()

@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from edge.store.files import connect
 from edge.store.store import Store
 from tests.store.samples import START_S, WEEK_S, key, make, many
 from tools import courier_cli
+from tools.cli import main
 
 
 def read(data: bytes) -> tuple[list[bytes], CourierError | None]:
@@ -270,10 +272,34 @@ def test_import_of_a_torn_file_keeps_the_rest(store: Store, tmp_path: Path, node
     courier_cli.export(arguments("export", tmp_path, str(file)))
     file.write_bytes(file.read_bytes()[:-100])
     capsys.readouterr()
-    with pytest.raises(CourierError, match="cut off"):
+    with pytest.raises(CourierError, match="cut off") as caught:
         courier_cli.take_in(arguments("import", tmp_path, str(file)))
-    assert json.loads(capsys.readouterr().out)["new"] == 124
-    assert len(node.frames) == 2
+    assert caught.value.so_far["new"] == 124 and len(node.frames) == 2
+    assert main(["--json", "--dir", str(tmp_path), "import", str(file)]) == 1
+    said = json.loads(capsys.readouterr().out)  # one value, not two
+    assert (said["new"], said["error"]["code"]) == (124, "courier")
+
+
+@pytest.mark.usefixtures("now")
+def test_export_to_standard_output(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.boot_state(key(1), START_S)
+    store.commit(many(150))
+    out = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.chdir(tmp_path)
+    assert courier_cli.export(arguments("export", tmp_path, "-")) == 0
+    assert not os.path.exists("-")
+    reader = Reader(io.BytesIO(out.buffer.getvalue()), "-")  # type: ignore[attr-defined]
+    assert len(list(reader.frames())) == 3 and reader.messages == 150
+
+
+@pytest.mark.parametrize("name", ["pipe", "link"])
+def test_a_device_is_never_replaced(store: Store, tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    with pytest.raises(CourierError, match="not a file"):
+        courier_cli.export(arguments("export", tmp_path, str(tmp_path / name)))
+    assert (tmp_path / "pipe").is_fifo() and (tmp_path / "link").is_symlink()
 
 
 def test_export_errors(store: Store, tmp_path: Path) -> None:
