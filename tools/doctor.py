@@ -228,8 +228,6 @@ def _node(directory: str) -> tuple[bool, list[Finding]]:
                               f"end it: kill {held or 'PID'}; then start the node again")]
     out = [Finding("node", OK, f"it runs, for {show.ago(facts['up_s'] * 1000)}")]
     for one in facts.get("trouble", []):
-        out.append(Finding(one["part"], BROKEN, one["text"], "see waypost status"))
-    store_trouble = (facts.get("store") or {}).get("trouble")
-    if store_trouble:
-        out.append(Finding("store", BROKEN, store_trouble, "see docs/STORE.md"))
+        fix = "see docs/STORE.md" if one["part"] == "store" else "see waypost status"
+        out.append(Finding(one["part"], BROKEN, one["text"], fix))
     return True, out

@@ -97,6 +97,10 @@ class Driver:
     def pause(self, peer, for_ms):
         """Read nothing from `peer` for so long (back-pressure); a driver that can't ignores it."""
 
+    def address(self, peer):
+        """Where `peer` is, as text for the owner of this node; "" where there is nothing to say."""
+        return ""
+
     def status(self):
         """A flat dict of facts for `waypost status`: texts and integers."""
         return {}

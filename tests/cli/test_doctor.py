@@ -257,8 +257,8 @@ def test_lock_holder_sees_without_touching(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_running_node_tells_its_troubles(node: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = {"up_s": 61, "store": {"trouble": "the disk is full"},
-             "trouble": [{"part": "lan", "reason": "port_taken", "text": "TCP port 7373 is taken"}]}
+    facts = {"up_s": 61, "trouble": [{"part": "lan", "reason": "port_taken", "text": "TCP port 7373 is taken"},
+                                     {"part": "store", "reason": "store", "text": "the disk is full"}]}
 
     class Fake:
         def __init__(self, directory: str) -> None:
