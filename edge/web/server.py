@@ -9,8 +9,11 @@ an idle node does without their memory.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable
+
+from edge.web.guard import client_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,11 +24,13 @@ if TYPE_CHECKING:
     from edge.ports import BusPort, NodePort
 
 CONNECTIONS_MAX = 96
+CONNECTIONS_A_CLIENT_MAX = 24  # so that no one phone shuts the others out; this machine itself is not bound by it
 REQUEST_BYTES_MAX = 24 * 1024  # head and body
 REQUEST_S = 10.0
 WRITE_S = 20.0
 GONE_MS = 30_000  # unacknowledged for so long: the phone has left
 TCP_USER_TIMEOUT = 18  # Linux, tcp(7)
+_HERE = ("127.0.0.1", "", client_of("::1"))
 
 
 class WebServer:
@@ -44,7 +49,7 @@ class WebServer:
         self._trouble = trouble or (lambda _part, _reason, _text: None)
         self._app = app
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], str] = {}  # every connection's, and whose it is
 
     async def start(self, host: str | None, port: int) -> int:
         """Listen. host None or "" is every address; port 0 is any free one. Gives the port, 0 when it can't listen."""
@@ -52,7 +57,10 @@ class WebServer:
             self._server = await self._listen(host or None, port)
         except OSError as error:
             reason = error.strerror or str(error)
-            text = f"there is no page on port {port}: {reason}; free the port or set web.port to another"
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                text = f"there is no page on port {port}: {reason}; free the port or set web.port to another"
+            else:
+                text = f"there is no page on {host}: {reason}; set web.host to an address of this machine"
             self._trouble("web", "listen", text)
             return 0
         self.port = int(self._server.sockets[0].getsockname()[1])
@@ -81,10 +89,11 @@ class WebServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        if task is None or len(self._tasks) >= CONNECTIONS_MAX:
+        client = client_of(str((writer.get_extra_info("peername") or ("",))[0]))
+        if task is None or not self._has_room(client):
             writer.close()
             return
-        self._tasks.add(task)
+        self._tasks[task] = client
         try:
             await self._answer(reader, writer)
         except (OSError, TimeoutError):
@@ -92,8 +101,14 @@ class WebServer:
         except asyncio.CancelledError:
             pass  # stop(); the task ends here
         finally:
-            self._tasks.discard(task)
+            self._tasks.pop(task, None)
             writer.close()
+
+    def _has_room(self, client: str) -> bool:
+        if len(self._tasks) >= CONNECTIONS_MAX:
+            return False
+        mine = sum(one == client for one in self._tasks.values())
+        return mine < CONNECTIONS_A_CLIENT_MAX or client in _HERE
 
     def _load(self) -> tuple[Any, Any]:
         from microdot.microdot import Request

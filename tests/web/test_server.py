@@ -37,6 +37,15 @@ def test_a_port_that_is_taken_is_trouble_and_not_the_end() -> None:
     asyncio.run(main())
 
 
+def test_an_address_that_is_not_ours_is_told_from_a_port_that_is_taken() -> None:
+    async def main() -> None:
+        server, troubles = make()
+        assert await server.start("192.0.2.1", 0) == 0
+        assert "192.0.2.1" in troubles[0][2] and "set web.host" in troubles[0][2]
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("host", ["", "localhost"])
 def test_any_free_port_is_one_port_for_all_addresses(host: str) -> None:
     async def main() -> None:
@@ -113,6 +122,28 @@ def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
                 except ConnectionError:
                     pass
         for _, writer in held:
+            writer.close()
+        await server.stop()
+
+    asyncio.run(main())
+
+
+def test_one_client_does_not_shut_the_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "CONNECTIONS_A_CLIENT_MAX", 2)
+    monkeypatch.setattr(server_module, "_HERE", ("127.0.0.9",))
+
+    async def main() -> None:
+        server, _ = make()
+        port = await server.start("127.0.0.1", 0)
+        held = [await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0)) for _ in range(3)]
+        async with asyncio.timeout(5):
+            assert await held[2][0].read() == b""  # hung up on
+            for _ in range(3):
+                assert (await get(port, "/api/status")).status == 200
+            more = [await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.9", 0)) for _ in range(3)]
+            more[2][1].write(b"GET / HTTP/1.1\r\n\r\n")
+            assert (await more[2][0].read()).startswith(b"HTTP/1.0 200")
+        for _, writer in held + more:
             writer.close()
         await server.stop()
 
