@@ -65,7 +65,17 @@ def default_directory() -> str:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The parsed command line; `entry` is "module:function" of what it asks for. Raises UsageError."""
-    return build_parser(set(argv)).parse_args(argv)
+    parser = build_parser(set(argv))
+    args, rest = parser.parse_known_args(argv)
+    if len(rest) == 1 and not rest[0].startswith("-") and getattr(args, "params", "") is None:
+        args.params = rest.pop()  # argparse lets no optional argument stand behind a flag
+    if rest:
+        first = rest[0].partition("=")[0]
+        hint = f"waypost {args.command} --help"
+        if first in ("--dir", "--set"):
+            hint = f"{first} stands before the command: waypost {first} ... {args.command}"
+        raise UsageError(f"unrecognized arguments: {' '.join(rest)}", hint=hint)
+    return args
 
 
 def build_parser(words: set[str] | None = None) -> Parser:
@@ -139,7 +149,7 @@ def _messages(parser: argparse.ArgumentParser) -> None:
 
 def _call(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("capability", metavar="CAPABILITY", help='"name@major" or "name@major.minor"')
-    parser.add_argument("params", metavar="PARAMS", nargs="?", default="{}", help="a JSON object (default {})")
+    parser.add_argument("params", metavar="PARAMS", nargs="?", default=None, help="a JSON object (default {})")
     parser.add_argument("--to", default=None, metavar="NODE", help="on this neighbour")
     parser.add_argument("--stream", action="store_true", help="print each item as it comes, one a line")
     parser.add_argument("--deadline", type=whole(1, 600000), default=10000, metavar="MS", dest="deadline_ms",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FOLLOW_S = 0.5
 PREFIX_DIGITS_MIN = 4
+STDIN_LETTERS_MAX = 65536
 
 
 def status(args: argparse.Namespace) -> int:
@@ -61,7 +62,8 @@ def send(args: argparse.Namespace) -> int:
 def board(args: argparse.Namespace) -> int:
     """waypost board post | list"""
     if args.verb == "list":
-        return _print_rows(args, _ask(args, "board.list@1", _given(args, "limit", "search")), "the board is empty")
+        nothing = "the board is empty" if args.search is None else "no notice holds these words"
+        return _print_rows(args, _ask(args, "board.list@1", _given(args, "limit", "search")), nothing)
     answer = _ask(args, "board.post@1", _given(args, "name") | {"text": _text(args.text)})
     if args.json:
         show.print_json(answer)
@@ -87,7 +89,9 @@ def call(args: argparse.Namespace) -> int:
     import json
 
     try:
-        params = json.loads(args.params)
+        params = json.loads(args.params or "{}")
+    except RecursionError:
+        raise BadRequest("the parameters are nested too deep", where="PARAMS", allowed="7 deep") from None
     except ValueError as error:
         raise BadRequest(f"the parameters are not JSON: {error}", where="PARAMS",
                          hint="for example '{\"limit\": 3}'") from None
@@ -135,7 +139,13 @@ def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def _text(text: str) -> str:
-    return sys.stdin.read().rstrip("\n") if text == "-" else text
+    """What is to be said; "-" is standard input, of which no more is read than would do to be refused."""
+    try:
+        said = sys.stdin.read(STDIN_LETTERS_MAX).rstrip("\n") if text == "-" else text
+        said.encode()  # what could not be read stands in it as half characters
+    except UnicodeError:
+        raise BadRequest("is not text in UTF-8", where="text", hint="save it as UTF-8, or set a UTF-8 locale") from None
+    return said
 
 
 def _print_rows(args: argparse.Namespace, rows: list[dict[str, Any]], nothing: str) -> int:

@@ -101,7 +101,7 @@ class Run:
 
     async def _start(self, seed: bytes, store: Store) -> None:
         if self.start["problems"]:
-            self.node.trouble("config", "config", f"{self.start['problems'][0]}; safe defaults are used")
+            self.node.troubles["config"] = ("config", f"{self.start['problems'][0]}; safe defaults are used")
         self._provide(seed, store)
         self.node.boot()
         try:
@@ -184,7 +184,7 @@ class Run:
             text = json.dumps({
                 "event": "ready", "node": self.node.key.hex(), "web": url, "name": self.node.name, "pid": os.getpid(),
                 "dir": self.directory, "links": links, "problems": self.start["problems"],
-            })
+            }, separators=(",", ":"))
         else:
             shown = ", ".join(f"{name} on port {port}" if port else name for name, port in links.items())
             text = (f"waypost: ready\n  node  {self.node.key.hex()}\n  name  {self.node.name}\n"

@@ -41,6 +41,7 @@ class RealNode:
         words = [word for one in (*quiet, *settings) for word in ("--set", one)]
         self.directory = directory
         self.command = [sys.executable, "-m", "tools.cli", "--dir", str(directory), *words, "run", "--json"]
+        self.line = b""  # what it said when it was ready
         self.ready: dict[str, Any] = {}
 
     def __enter__(self) -> RealNode:
@@ -48,9 +49,9 @@ class RealNode:
         assert self.process.stdout is not None
         try:
             assert select.select([self.process.stdout], [], [], READY_S)[0], "not ready in time"
-            line = self.process.stdout.readline()
-            self.ready = json.loads(line or b"{}")
-            assert self.ready.get("event") == "ready", line
+            self.line = self.process.stdout.readline()
+            self.ready = json.loads(self.line or b"{}")
+            assert self.ready.get("event") == "ready", self.line
         except BaseException:
             self.stop(signal.SIGKILL)
             raise

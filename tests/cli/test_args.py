@@ -62,6 +62,13 @@ def test_dir_and_set_before_the_name() -> None:
     assert args.dir == "/x" and args.overrides == ["web.port=0", "lan.port=0"]
 
 
+def test_parameters_may_stand_behind_a_flag() -> None:
+    for words in (["--to", "X", "{}"], ["{}", "--to", "X"], ["--to", "X", "--json", "{}"]):
+        args = cli_args.parse(["call", "a.b@1", *words])
+        assert (args.to, args.params) == ("X", "{}")
+    assert cli_args.parse(["call", "a.b@1", "--to", "X"]).params is None
+
+
 def test_default_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAYPOST_DIR", "/somewhere")
     assert cli_args.default_directory() == "/somewhere"
@@ -83,6 +90,9 @@ def test_default_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     (["--set", "web.prot=1", "status"], "did you mean web.port"),
     (["--set", "web.port", "run"], "is not KEY=VALUE"),
     (["trace", "--lim", "3"], "--lim"),
+    (["status", "--dir", "/x"], "--dir stands before the command: waypost --dir ... status"),
+    (["peers", "--set=web.port=0"], "--set stands before the command"),
+    (["call", "a.b@1", "{}", "{}"], "unrecognized arguments: {}"),
 ])
 def test_usage_errors(words: list[str], said: str) -> None:
     code, out, err = cli(*words)

@@ -53,6 +53,7 @@ def b(pair: tuple[RealNode, RealNode]) -> RealNode:
 
 
 def test_ready_line(a: RealNode) -> None:
+    assert a.line.startswith(b'{"event":"ready","node":"')
     assert a.ready["event"] == "ready" and a.ready["problems"] == [] and a.ready["name"] == "Ana"
     assert a.ready["pid"] == a.process.pid  # exec, no child in between
     assert a.ready["node"] == cli_json("--dir", a.directory, "keys")["node"]
@@ -68,6 +69,7 @@ def test_ready_line(a: RealNode) -> None:
 def test_peers(a: RealNode, b: RealNode) -> None:
     (row,) = cli_json("--dir", a.directory, "peers")
     assert (row["node"], row["link"], row["name"], row["authenticated"]) == (b.ready["node"], "lan", "Ben", True)
+    assert row["address"].startswith("127.0.0.1:")
     code, out, _ = cli("--dir", a.directory, "peers")
     assert code == 0 and b.ready["node"][:16] in out and "Ben" in out
 
@@ -199,7 +201,33 @@ def test_a_broken_file_boots_and_says_so(tmp_path: pathlib.Path) -> None:
         assert code == 1 and "BROKEN  config" in out
         assert cli_json("--dir", folder, "board", "post", "works all the same")["id"]
         _, _, err = node.stop()
-    assert "waypost.toml:1:6" in err
+    assert err.count("waypost.toml:1:6") == 1
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("caf\udce9", "not text in UTF-8"), ("", "is empty"), ("a\x1b[31m", "U+001B"),
+])
+def test_a_text_that_is_none(a: RealNode, text: str, said: str) -> None:
+    for words in (["board", "post", text], ["send", "Ben", text]):
+        code, out, err = cli("--dir", a.directory, *words)
+        assert code == 1 and out == "" and said in err and "codec" not in err
+
+
+def test_a_text_without_end(a: RealNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/zero", encoding="utf-8") as endless:
+        monkeypatch.setattr("sys.stdin", endless)
+        code, _, err = cli("--dir", a.directory, "board", "post", "-")
+    assert code == 1 and "U+0000" in err
+
+
+def test_nothing_found_is_not_an_empty_board(a: RealNode) -> None:
+    cli_json("--dir", a.directory, "board", "post", "Bread at nine")
+    assert cli("--dir", a.directory, "board", "list", "--search", "zeppelin")[1] == "no notice holds these words\n"
+
+
+def test_parameters_that_are_nested_too_deep(a: RealNode) -> None:
+    code, _, err = cli("--dir", a.directory, "call", "board.list@1", "[" * 100000)
+    assert code == 1 and "nested too deep" in err
 
 
 def test_a_broken_community_key_never_talks(tmp_path: pathlib.Path) -> None:
