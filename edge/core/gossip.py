@@ -93,10 +93,12 @@ class Gossip:
             self.pump(now_ms, neighbour)
 
     def pump(self, now_ms, neighbour):
-        """Start pushes while the neighbour has room: the highest lane first."""
-        while neighbour.in_flight < limits.PUSHES_IN_FLIGHT_MAX:
+        """Start pushes as there is room: the highest lane first, which has some when a lower one doesn't."""
+        while True:
             keys = []
             for lane in range(limits.LANES):
+                if neighbour.in_flight >= limits.PUSHES_IN_FLIGHT_MAX + limits.LANES - 1 - lane:
+                    return
                 queue = neighbour.queues[lane]
                 while queue and len(keys) < neighbour.link.burst:
                     key = queue.popleft()

@@ -149,6 +149,10 @@ class Machine:
         """The neighbours, in order of arrival."""
         return list(self._order)
 
+    def is_near(self, link, peer):
+        """Whether this neighbour is up."""
+        return (link, peer) in self._neighbours
+
     def pack(self, link, data):
         """Whole messages (list of bytes) as frames for a link, fragmented where its MTU asks for it."""
         frames = []
