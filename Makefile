@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 DIR ?= $(HOME)/.waypost
 MICROPYTHON := .mp/micropython
 
+unexport PYTHONDONTWRITEBYTECODE  # byte code that is kept makes nodes smaller and tests quicker
+
 .PHONY: run test venv lint core bench clean
 
 run: $(VENV)/.run-ready
