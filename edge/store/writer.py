@@ -149,6 +149,8 @@ class Writer:
                     return
             except StoreError:
                 pass  # the store keeps the trouble, its status shows it, and the next write tries again
+            except Exception as failure:  # a fault of ours in what can wait must not end all writing
+                self.store.trouble = f"unexpected: {failure!r}; please report it"
 
     def _do_commit(self, batch: list[Message], parts: list[tuple[int, OnDone]]) -> None:
         outcomes: list[Outcome] = []
