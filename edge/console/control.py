@@ -63,7 +63,7 @@ class ControlServer:
             return
         self._server.close()
         for client in list(self.clients.values()):
-            client.hang_up()
+            client.abort()
         await self._server.wait_closed()
         self._server = None
         try:
@@ -160,3 +160,8 @@ class _Client(asyncio.Protocol):
     def hang_up(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+    def abort(self) -> None:
+        """Hang up at once: one that doesn't read must not hold up the node's end."""
+        if self._transport is not None:
+            self._transport.abort()
