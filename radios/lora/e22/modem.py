@@ -143,16 +143,16 @@ class E22(SerialModem):
             self._pins.mode(False, True)
             await self._settle()
             return
-        read = codec.read(0, 1), bytes((codec.READ, 0, 1)), 1
-        if await self._ask(*read) is not None:
-            return  # it was left in this mode
+        # first as it was left the last time: what a module in transmission mode does not understand it transmits
+        mode = bytes((codec.CONFIGURATION,))
         for baud in dict.fromkeys((self._run_baud, codec.CONFIGURATION_BAUD)):
             await self._set_baud(baud)
-            self._write(codec.MODE_ASK + bytes((codec.CONFIGURATION,)))
-            await self._settle()
-            await self._set_baud(codec.CONFIGURATION_BAUD)
-            if await self._ask(*read) is not None:
+            if await self._ask(codec.MODE_ASK + mode, codec.MODE_ANSWER + mode, 0) is not None:
+                await self._settle()
+                await self._set_baud(codec.CONFIGURATION_BAUD)
                 return
+        if await self._ask(codec.read(0, 1), bytes((codec.READ, 0, 1)), 1) is not None:
+            return  # it was left in this mode
         raise LinkDown("wrong_device", f"{self.where} doesn't answer as an E22: is it the right device? Without its "
                                        "pins M0 and M1 its software mode switch must have been turned on")
 

@@ -191,7 +191,7 @@ def _line(line: bytes) -> Event | None:
     if text in ("OK", "READY", "RESET", "FACTORY"):
         return Event({"OK": OK, "READY": READY}.get(text, OTHER), text)
     name, equals, value = text.partition("=")
-    if not equals or not name.isalnum() or not value.isprintable():
+    if not equals or name == "RCV" or not name.isalnum() or not value.isprintable():
         return None
     if name == "ERR":
         return Event(ERROR, name, value, int(value)) if _number(value.encode()) else None

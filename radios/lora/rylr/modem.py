@@ -137,7 +137,7 @@ class Rylr(SerialModem):
                 if (await self._command("", tries=1, within_ms=min(500, self._pace.answer_ms))).kind == codec.OK:
                     return
             except LinkDown as error:
-                if error.reason != "frozen":
+                if error.reason not in ("frozen", "rebooted"):  # it may be starting
                     raise
         raise LinkDown("wrong_device", f"{self.where} doesn't answer as a REYAX module: is it the right device, set to "
                                        f"{self.baud} baud?")
