@@ -296,7 +296,7 @@ class MeshtasticUdpModem(Modem):
             self._fates.routing(self.number, packet["id"], 0, True)
 
     def _acknowledge(self, packet: Record) -> None:
-        """A direct packet wants to know that it arrived, each time that it arrives, but nobody makes us flood the air."""
+        """A direct packet wants to know that it arrived, each time that it does; but nobody makes us flood the air."""
         if not self._acks.take(now_ms()):
             self._count("tx.ack_withheld")
             return

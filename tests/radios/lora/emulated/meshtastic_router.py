@@ -25,6 +25,7 @@ QUEUE_PLACES = 16
 TRIES = 3
 SEEN_MAX = 200
 PROCESSING_US = 4500000
+ANSWER_US = 600000  # what the measured goodput with acknowledgements leaves for the firmware itself
 HOUR_US = 3600 * 1000000
 DUTY_PERMILLE = {"EU_433": 100, "EU_868": 100, "TH": 100, "UA_868": 10, "EU_866": 25}
 NO_INTERFACE_DISABLED = 34  # res of a packet when the radio may not send
@@ -363,7 +364,8 @@ class Router:
                   "id": self.rng.getrandbits(32) or 1, "channel": packet["channel"] if "decoded" in packet else 0,
                   "hop_limit": min(hops + 2, 7), "hop_start": min(hops + 2, 7),
                   "decoded": {"portnum": port, "payload": payload, "request_id": packet["id"], "bitfield": 1}}
-        self._enqueue(Queued(answer, self._encrypt(answer), facts.PRIORITY_ACK, 0, True))
+        not_before_us = self.air.now_us() + ANSWER_US
+        self._enqueue(Queued(answer, self._encrypt(answer), facts.PRIORITY_ACK, not_before_us, True))
 
     def _relay(self, packet: Record, payload: bytes, snr_qdb: int) -> None:
         """Repeat it: who heard it worst goes first, and who hears another repeat it leaves it at that."""
