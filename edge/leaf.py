@@ -4,9 +4,10 @@ It runs under MicroPython and under CPython, gossips with one gateway (a node wh
 says hello to it, checks every signature itself, and keeps the newest messages. It decides nothing about messages and
 writes no more than its key and one number to the disk. docs/LEAF.md; the datagrams are in docs/PROTOCOL.md 8.3.
 
-    micropython -m edge.leaf --gateway HOST:PORT [--port N] [--dir DIR] [--name NAME] [--community HEX] [--post TEXT]
+    micropython -m edge.leaf --gateway HOST:PORT [--port N] [--dir DIR] [--name NAME] [--community KEY] [--post TEXT]
 """
 
+import binascii
 import gc
 import json
 import os
@@ -362,15 +363,33 @@ def _tell(what, value):
             "type": message.type, "seq": message.seq, "text": text})
 
 
+def _gateway(text):
+    host, _, port = text.rpartition(":")
+    try:
+        if len([part for part in host.split(".") if 0 <= int(part) <= 255]) == 4:
+            return aio.udp_address(host, int(port))
+    except ValueError:
+        pass
+    raise ValueError("--gateway: %s is not HOST:PORT, with a numeric address" % text)
+
+
+def _community(text):
+    """The key as 64 hex digits, or as the base64 that `waypost keys --new-community-key` prints."""
+    try:
+        key = bytes.fromhex(text) if len(text) == 64 else binascii.a2b_base64(text)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ValueError("--community: not 32 bytes, as 64 hex digits or 44 characters of base64")
+    return key
+
+
 def main(arguments):
     """Run a leaf as the options say; one line of JSON for every event. A wrong option raises ValueError."""
     options = _options(arguments)
     prepare()
-    gateway = None
-    if options["gateway"]:
-        host, port = options["gateway"].rsplit(":", 1)
-        gateway = aio.udp_address(host, int(port))
-    key = bytes.fromhex(options["community"]) if options["community"] else None
+    gateway = _gateway(options["gateway"]) if options["gateway"] else None
+    key = _community(options["community"]) if options["community"] else None
     seed, next_seq, reserve = _identity(options["dir"])
     leaf = Leaf(seed, options["name"], gateway, key, _tell, None, next_seq, reserve)
     leaf.open("0.0.0.0", int(options["port"]))
@@ -381,4 +400,8 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except ValueError as error:
+        sys.stderr.write("leaf: %s\n" % error)
+        sys.exit(2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import base64
 import functools
 import http.server
 import json
@@ -302,11 +303,26 @@ def test_memory(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize("command", [CPYTHON, MICRO], ids=["cpython", "micropython"])
-def test_wrong_options_say_so(command: list[str]) -> None:
-    done = subprocess.run([*command, "-m", "edge.leaf", "--gatway", "1.2.3.4:5"], capture_output=True, text=True,
-                          check=False, env=environment(ROOT))
-    assert done.returncode == 1
-    assert "--gatway: known are --community" in done.stderr + done.stdout
+@pytest.mark.parametrize(("options", "said"), [
+    (["--gatway", "1.2.3.4:5"], "leaf: --gatway: known are --community"),
+    (["--gateway", "pi.local:7373"], "leaf: --gateway: pi.local:7373 is not HOST:PORT"),
+    (["--gateway", "10.0.0.1"], "leaf: --gateway: 10.0.0.1 is not HOST:PORT"),
+    (["--gateway", "10.0.0.1:99999"], "leaf: --gateway: 10.0.0.1:99999 is not HOST:PORT"),
+    (["--community", "open sesame"], "leaf: --community: not 32 bytes"),
+    (["--community", "z" * 64], "leaf: --community: not 32 bytes"),
+])
+def test_wrong_options_say_so(command: list[str], options: list[str], said: str) -> None:
+    done = subprocess.run([*command, "-m", "edge.leaf", *options], capture_output=True, text=True, check=False,
+                          env=environment(ROOT))
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith(said) and done.stderr.count("\n") == 1
+
+
+def test_the_key_that_waypost_prints_is_taken() -> None:
+    from edge.leaf import _community
+
+    key = bytes(range(32))
+    assert _community(base64.b64encode(key).decode()) == _community(key.hex()) == key
 
 
 # --- how it gets onto a device
