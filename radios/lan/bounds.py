@@ -60,7 +60,7 @@ class Pace:
     probes = 4
     unacked_ms = 20000  # sent and not acknowledged for so long: the cable is out
     silent_ms = 90000  # datagram link: a neighbour unheard for so long is gone
-    same_key_ms = 180000  # after the last sign of a second node with our key
+    same_key_ms = 180000  # after the last sign of two nodes with one key
 
 
 if NODES_MAX < SESSIONS_MAX:

@@ -64,7 +64,8 @@ class LanDriver(Driver, SessionOwner):
         self._server: asyncio.Server | None = None
         self._mdns: Registration | None = None
         self._troubles: dict[str, str] = {}
-        self._same_key_timer: asyncio.TimerHandle | None = None
+        self._passing: dict[str, asyncio.TimerHandle] = {}  # when a trouble is over that nothing shows any more
+        self._former: dict[bytes, bytes] = {}  # by key the start (boot) whose session was replaced last
         self._stopping = False
 
     # --- what the shell asks for
@@ -97,8 +98,8 @@ class LanDriver(Driver, SessionOwner):
             self._discovery.stop()
         if self._server is not None:
             self._server.close()
-        if self._same_key_timer is not None:
-            self._same_key_timer.cancel()
+        for timer in self._passing.values():
+            timer.cancel()
         await self._dialer.stop()
         for key in sorted(self._sessions):
             self._sessions.pop(key).close("stopped")
@@ -226,6 +227,8 @@ class LanDriver(Driver, SessionOwner):
             if current.boot == session.boot and current.generation > session.generation:
                 session.close("duplicate")
                 return
+            if current.boot != session.boot:
+                self._another_start(current, session)
             self._drop(current, "replaced")
         elif not self._room_for(session):
             session.close("busy")
@@ -272,12 +275,27 @@ class LanDriver(Driver, SessionOwner):
 
     def _same_key(self, address: Address) -> None:
         self._count("same_key")
-        self._trouble("same_key", f"another node uses this node's key ({addresses.text(address)}): its directory was "
-                                  "copied. Stop one of them, remove its identity.key and start it again")
+        self._trouble_now("same_key", f"another node uses this node's key ({addresses.text(address)}): its directory "
+                                      "was copied. Stop one of them, remove its identity.key and start it again")
+
+    def _another_start(self, old: Session, new: Session) -> None:
+        """A neighbour that was started again never comes back as it was before: then two nodes use one key."""
+        if self._former.get(old.key) == new.boot:
+            self._count("twins")
+            places = " and ".join(sorted({addresses.text(old.address), addresses.text(new.address)}))
+            self._trouble_now("twins", f"two nodes use the key {old.key.hex()[:16]} ({places}): a directory was "
+                                       "copied. Stop one of them, remove its identity.key and start it again")
+        self._former[old.key] = old.boot
+        if len(self._former) > bounds.SESSIONS_MAX:
+            del self._former[next(iter(self._former))]
+
+    def _trouble_now(self, reason: str, text: str) -> None:
+        """A trouble that is over when it has not been seen for a while."""
+        self._trouble(reason, text)
+        if reason in self._passing:
+            self._passing[reason].cancel()
         loop = asyncio.get_running_loop()
-        if self._same_key_timer is not None:
-            self._same_key_timer.cancel()
-        self._same_key_timer = loop.call_later(self._pace.same_key_ms / 1000, self._clear_trouble, "same_key")
+        self._passing[reason] = loop.call_later(self._pace.same_key_ms / 1000, self._clear_trouble, reason)
 
     def _trouble(self, reason: str, text: str) -> None:
         if self._troubles.get(reason) != text:

@@ -202,6 +202,29 @@ def test_a_second_node_with_our_key(multicast: bool) -> None:
     run(test)
 
 
+def test_two_neighbours_with_one_key() -> None:
+    """They don't hear each other: only the node between them can tell. One that was started again is no such pair."""
+    async def test(place: Lan) -> None:
+        pace = Hasty()
+        pace.same_key_ms = 300
+        a, heard = await place.node(1, pace=pace)
+        peers = [f"127.0.0.1:{a.port}"]
+        b, _ = await place.node(2, peers=peers)
+        await heard.until(lambda: heard.peers)
+        await b.stop()
+        b, _ = await place.node(2, peers=peers)
+        await heard.until(lambda: heard.peers)
+        assert not heard.troubles
+        c, _ = await place.node(2, peers=peers)
+        await heard.until(lambda: "twins" in heard.troubles)
+        text = heard.troubles["twins"]
+        assert b._public.hex()[:16] in text and "identity.key" in text
+        await c.stop()
+        await heard.until(lambda: not heard.troubles)
+
+    run(test)
+
+
 def test_a_taken_port() -> None:
     async def test(place: Lan) -> None:
         with socket.socket(socket.AF_INET6) as taken:
