@@ -39,7 +39,7 @@ FRAME_BYTES_MAX = 231  # what the tightest mesh carries whole
 LOSSES_MAX = 3  # a packet with which the radio was lost so often is suspect
 REFUSALS_MAX = 5
 HOLD_MS_MIN = 50
-_NOT_THE_PACKETS_FAULT = ("duty_cycle", "queue_full", "rate_limited", "not_ready")
+_NOT_THE_PACKETS_FAULT = ("duty_cycle", "queue_full", "rate_limited", "not_ready", "busy")
 _REASONS = {
     "no_region": "no region is set, so it does not transmit: set lora.region",
     "too_large": "too long for this radio",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _BUSY_TRIES = 6  # +ERR=17 before the packet is given back
+_BUSY_ROUNDS_MAX = 3  # of these in a row; then the module hangs
 _TRIES = 3  # of a command that arrived torn
 _STALL_MS = 100  # a line is whole within 30 ms at 115200 baud
 _MARGIN_US = 20000  # of the module's own, after a packet
@@ -46,6 +47,7 @@ class Rylr(SerialModem):
         self._decoder = codec.Decoder()
         self._reply: asyncio.Future[codec.Event] | None = None
         self._wanted = ""  # the name of the value that we asked for
+        self._busy_rounds = 0
         self._facts: dict[str, str | int] = {}
 
     # --- the port of radios.lora.modem
@@ -91,7 +93,10 @@ class Rylr(SerialModem):
             reply = await self._command("SEND", f"0,{len(data)},{data}", within_ms=self._pace.answer_ms
                                         + int(air_s * 1000))
             if reply.kind == codec.OK:
-                await self._rest(began_s + air_s - loop.time())
+                self._busy_rounds = 0
+                if loop.time() < began_s + air_s:
+                    await self._rest(began_s + air_s - loop.time())
+                    await self.beat()  # else one that restarted in the middle would pass for one that sent
                 self._count("tx.sent")
                 return Sent(airtime_us)
             if reply.number == codec.ERR_TX_OVERTIME:
@@ -100,7 +105,12 @@ class Rylr(SerialModem):
                 raise Refused("tx_failed", 1000)
             self._count("tx.busy")
             await self._rest(air_s / 2)
-        raise Refused("busy", 1000 + airtime_us // 1000)
+        self._busy_rounds += 1
+        if self._busy_rounds >= _BUSY_ROUNDS_MAX:
+            self._write(codec.command("RESET"))
+            raise LinkDown("stuck", f"{self.where} has been busy with one packet for too long and is restarted; if "
+                                    "that happens often, check its power supply")
+        raise Refused("busy", (airtime_us // 1000 + 1000) // self._pace.speed)
 
     async def beat(self) -> None:
         """See Modem.beat."""

@@ -206,6 +206,14 @@ def test_a_storm_of_17() -> None:
         a.device.errors = []
         await a.modem.send(b"now")
         await until(lambda: len(b.got) == 2)
+        a.device.errors = [codec.ERR_BUSY] * 500
+        for _ in range(2):
+            with pytest.raises(Refused):
+                await a.modem.send(b"not now")
+        with pytest.raises(LinkDown, match="busy") as down:
+            await a.modem.send(b"not now")
+        assert down.value.reason == "stuck"
+        await until(lambda: a.device.commands[-1] == b"AT+RESET")
 
     bench(check)
 
