@@ -51,8 +51,10 @@ def examine(directory: str, overrides: list[str]) -> list[Finding]:
     """All findings, in the order in which a person should mend them."""
     config, about_config = _config(directory, overrides)
     running, about_node = _node(directory)
-    found = [*doctor_host.python(), *doctor_host.packages(), *_directory(directory), *about_config]
-    found += [*_identity(directory), *_database(directory, config), *_clock(directory), *about_node]
+    found = [*doctor_host.python(), *doctor_host.packages(), *_directory(directory)]
+    if os.path.isdir(directory) and not os.access(directory, os.R_OK | os.X_OK):
+        return found  # nothing in it can be looked at, and what seems not to be there may well be
+    found += [*about_config, *_identity(directory), *_database(directory, config), *_clock(directory), *about_node]
     found += doctor_host.network(config)
     return found if running else found + doctor_host.ports(config)
 
@@ -96,7 +98,8 @@ def _writable(directory: str) -> Finding:
         fix = {
             30: f"remount it for writing: mount -o remount,rw {directory}; a card that turned read-only is worn out",
             28: "free some space",
-        }.get(error.errno or 0, f"give it to this user: chown -R {os.geteuid()} {directory}")
+        }.get(error.errno or 0, "run this as the user who runs the node; if that is this one, give it to this user: "
+              f"chown -R {os.geteuid()} {directory}")
         return Finding("directory", BROKEN, f"{directory} can't be written: {error.strerror}", fix)
     mode = os.stat(directory).st_mode
     if mode & 0o022:
@@ -227,6 +230,11 @@ def _node(directory: str) -> tuple[bool, list[Finding]]:
         return True, [Finding("control", BROKEN, f"{process} holds the directory but does not answer: {error.message}",
                               f"end it: kill {held or 'PID'}; then start the node again")]
     out = [Finding("node", OK, f"it runs, for {show.ago(facts['up_s'] * 1000)}")]
+    strange = [name for name, link in (facts.get("links") or {}).items() if link.get("announce.community_key")]
+    if strange:
+        out.append(Finding("community", NOTE, f"nodes of another community, or without a community key, have been heard on "
+                           f"{', '.join(strange)}; this node does not talk to them",
+                           "if they belong to you, give all of them the same community.key"))
     for one in facts.get("trouble", []):
         fix = "see docs/STORE.md" if one["part"] == "store" else "see waypost status"
         out.append(Finding(one["part"], BROKEN, one["text"], fix))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -174,6 +175,19 @@ def test_directory_read_only(node: pathlib.Path, monkeypatch: pytest.MonkeyPatch
     assert "Read-only" in one["text"] and "remount" in one["fix"]
 
 
+def test_directory_of_another_user(node: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+
+    def refuse(*_args: object, **_named: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    found = doctor.examine(str(node), [])
+    broken = [one for one in found if one.state == "broken"]
+    assert [one.check for one in broken] == ["directory"] and "as the user who runs the node" in broken[0].fix
+    assert not [one for one in found if "is not there" in one.text]
+
+
 def test_directory_open_to_others(node: pathlib.Path) -> None:
     node.chmod(0o777)
     assert "chmod 700" in only(node, "directory")["fix"]
@@ -257,8 +271,9 @@ def test_lock_holder_sees_without_touching(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_running_node_tells_its_troubles(node: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = {"up_s": 61, "trouble": [{"part": "lan", "reason": "port_taken", "text": "TCP port 7373 is taken"},
-                                     {"part": "store", "reason": "store", "text": "the disk is full"}]}
+    facts = {"up_s": 61, "links": {"lan": {"announce.community_key": 3}},
+             "trouble": [{"part": "lan", "reason": "port_taken", "text": "TCP port 7373 is taken"},
+                         {"part": "store", "reason": "store", "text": "the disk is full"}]}
 
     class Fake:
         def __init__(self, directory: str) -> None:
@@ -275,6 +290,7 @@ def test_a_running_node_tells_its_troubles(node: pathlib.Path, monkeypatch: pyte
     monkeypatch.setattr("tools.client.Client", Fake)
     monkeypatch.setattr(doctor_host, "lock_holder", lambda path: 1)
     found = doctor.examine(str(node), ["web.port=1", "lan.port=1"])  # its own ports are not asked for
+    assert ("community", "note") in [(one.check, one.state) for one in found]
     assert [(one.check, one.text) for one in found if one.state == "broken"] == [
         ("lan", "TCP port 7373 is taken"), ("store", "the disk is full")]
 
