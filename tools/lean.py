@@ -2,7 +2,7 @@
 
 Run by tools/cli_run.py as a script with the number of an open file that holds what to run. asyncio drags in much that
 a node never uses: OpenSSL (4 MiB; CPython can be built without it, and this process speaks no TLS), and modules that
-serve only tracebacks, subprocesses and introspection (2 MiB). The latter are loaded when somebody first uses them.
+serve only introspection, subprocesses and annotations (2 MiB). The former two are loaded when somebody first uses them.
 docs/BENCH.md has the figures. Nothing else may be imported before that is done.
 """
 
@@ -55,12 +55,6 @@ def leave_out() -> None:
           isfunction=lambda thing: type(thing) is type(_unwrap), unwrap=_unwrap,
           **{name: _flag_test(flag) for name, flag in flags.items()})
     _lazy("subprocess", PIPE=-1, STDOUT=-2, DEVNULL=-3)
-    _lazy("shutil", which=_which)
-    _lazy("linecache")
-    _lazy("locale")
-    traceback = _lazy("traceback")
-    # _asyncio takes hold of this function when it is loaded
-    traceback.extract_stack = lambda *args, **named: traceback.load().extract_stack(*args, **named)
     _bare_sqlite3()
     typing = type(sys)("typing")
     typing.__dict__.update(TYPE_CHECKING=False, Protocol=object, __getattr__=lambda name: Anything())
@@ -101,16 +95,6 @@ def _unwrap(thing: "Any") -> "Any":
 
 def _is_coroutine(thing: object) -> bool:
     return type(thing).__name__ == "coroutine"
-
-
-def _which(command: str) -> "str | None":
-    import os
-
-    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        path = os.path.join(folder, command)
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    return None
 
 
 def main() -> int:

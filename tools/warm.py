@@ -16,8 +16,7 @@ from boards import loader
 from tools import cli_run
 
 MODULES = (
-    "tools.run", "edge.services", "edge.web.app", "edge.web.server", "json", "inspect", "traceback", "subprocess",
-    "linecache", "shutil", "locale",
+    "tools.run", "edge.services", "edge.web.app", "edge.web.server", "json", "inspect", "subprocess",
 )
 
 
