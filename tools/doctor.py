@@ -232,8 +232,8 @@ def _node(directory: str) -> tuple[bool, list[Finding]]:
     out = [Finding("node", OK, f"it runs, for {show.ago(facts['up_s'] * 1000)}")]
     strange = [name for name, link in (facts.get("links") or {}).items() if link.get("announce.community_key")]
     if strange:
-        out.append(Finding("community", NOTE, f"nodes of another community, or without a community key, have been heard on "
-                           f"{', '.join(strange)}; this node does not talk to them",
+        out.append(Finding("community", NOTE, "nodes of another community, or without a community key, have been heard "
+                           f"on {', '.join(strange)}; this node does not talk to them",
                            "if they belong to you, give all of them the same community.key"))
     for one in facts.get("trouble", []):
         fix = "see docs/STORE.md" if one["part"] == "store" else "see waypost status"
