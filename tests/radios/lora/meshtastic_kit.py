@@ -144,7 +144,7 @@ class Mesh:
 
     async def hall(self, device: MeshtasticDevice, pace: Pace | None = None, **settings: Any) -> Hall:
         """A supervised modem on a device, up."""
-        pace = pace or quick()
+        pace = pace or quick(speed=self.air.speed)
         hall = Hall(modem_for(device, pace, **settings), pace)
         self.halls.append(hall)
         hall.supervisor.start()

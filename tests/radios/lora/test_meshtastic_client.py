@@ -98,7 +98,7 @@ def test_one_packet_in_the_device_at_a_time() -> None:
 def test_direct_text_is_acknowledged() -> None:
     async def scene(made: Mesh, a: Hall, b: Hall) -> None:
         a.say(number(b), "Grüße")
-        await a.until(lambda: a.states)
+        await a.until(lambda: a.states and a.sent)
         assert a.states == [("acked", a.sent[0][1].id, "")]
         text = b.texts[0]
         assert (text.text, text.to_us, text.channel, text.sender, text.hops) == ("Grüße", True, "", number(a), 0)
@@ -109,7 +109,7 @@ def test_direct_text_is_acknowledged() -> None:
 def test_channel_text_is_relayed() -> None:
     async def scene(made: Mesh, a: Hall, b: Hall) -> None:
         a.say(None, "to all")
-        await a.until(lambda: a.states)
+        await a.until(lambda: a.states and a.sent)
         assert a.states == [("acked", a.sent[0][1].id, "relayed")]
         assert (b.texts[0].to_us, b.texts[0].channel) == (False, "MediumFast")
 
@@ -145,7 +145,7 @@ def test_an_unheard_text_has_failed() -> None:
         await a.until(lambda: len(a.states) == 2, 10)
         assert a.states == [("failed", a.sent[0][1].id, "no_ack"), ("failed", a.sent[1][1].id, "no_ack")]
 
-    play(scene)
+    play(scene, speed=60)
 
 
 @pytest.mark.parametrize("alert", [False, True], ids=["text", "alert"])
@@ -159,7 +159,7 @@ def test_the_silent_throttle_is_never_met(alert: bool) -> None:
         assert made.devices[0].counters["throttled"] == 0
         assert {reason for reason, _ in a.refusals} == {"rate_limited"}
 
-    play(scene)
+    play(scene, speed=20 if alert else 10)
 
 
 def test_what_the_throttle_dropped_has_failed() -> None:
@@ -170,11 +170,11 @@ def test_what_the_throttle_dropped_has_failed() -> None:
         assert face is not None
         face.last_us[1] = made.air.now_us() + 1000000
         a.say(number(b), "dropped")
-        await a.until(lambda: a.states, 10)
+        await a.until(lambda: a.states and a.sent, 10)
         assert made.devices[0].counters["throttled"] == 1 and not b.texts
         assert a.states[0][0] == "failed" and a.states[0][2] == "no_ack"
 
-    play(scene)
+    play(scene, speed=60)
 
 
 def test_a_throttle_that_is_told() -> None:
@@ -457,7 +457,7 @@ def test_an_acknowledgement_that_comes_after_a_reconnect() -> None:
         assert device._client is not None and device._client.transport is not None
         device._client.transport.abort()
         made.air.link(device.router.station.name, made.devices[1].router.station.name, -80, loss_percent=0)
-        await a.until(lambda: a.states)
+        await a.until(lambda: a.states and a.sent)
         assert a.states == [("acked", a.sent[0][1].id, "")] and a.downs == ["gone"]
 
     play(scene, tcp=True)
@@ -527,13 +527,13 @@ def test_idle_connections_are_kept_by_heartbeats() -> None:
     """A device drops a TCP client that says nothing for 15 minutes."""
 
     async def run() -> None:
-        async with mesh(speed=900) as made:
+        async with mesh(speed=1800) as made:
             device = await made.device(tcp=True)
-            kept = await made.hall(device, quick(beat_ms=400, speed=900))
-            await asyncio.sleep(1.6)
+            kept = await made.hall(device, quick(beat_ms=300))
+            await asyncio.sleep(0.8)
             assert kept.ups == 1 and not kept.downs
             await kept.supervisor.stop()
-            modem = modem_for(device, quick(speed=900))
+            modem = modem_for(device, quick(speed=1800))
             lost = asyncio.get_running_loop().create_future()
             await modem.open(lambda *_: None, lambda *_: None, lambda *state: lost.set_result(state))
             assert await asyncio.wait_for(lost, 3) == ("down", 0, "gone")

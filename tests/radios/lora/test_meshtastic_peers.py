@@ -135,7 +135,7 @@ def test_it_talks_with_our_client(tcp: bool) -> None:
                 hall.say(hall.texts[0].sender, "pong, 0 hops")
                 text = await client.until(lambda e: e.get("text"))
                 assert (text["text"], text["from"], text["to"]) == ("pong, 0 hops", ours.number, theirs.number)
-                await hall.until(lambda: hall.states)
+                await hall.until(lambda: hall.states and hall.sent)
                 assert hall.states == [("acked", hall.sent[0][1].id, "")]
 
                 client.do("data", data=bytes(range(200)).hex(), ack=True)
