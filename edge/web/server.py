@@ -82,16 +82,18 @@ class WebServer:
         if server is None:
             return
         server.close()
+        await asyncio.sleep(0)  # who was accepted just now begins, and is told to end like the others
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await server.wait_closed()
+        await asyncio.sleep(0)  # what was aborted lets go of its socket
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         client = client_of(str((writer.get_extra_info("peername") or ("",))[0]))
-        if task is None or not self._has_room(client):
-            writer.close()
+        if task is None or self._server is None or not self._has_room(client):
+            writer.transport.abort()
             return
         self._tasks[task] = client
         try:
@@ -99,7 +101,7 @@ class WebServer:
         except (OSError, TimeoutError):
             pass  # the phone went away or was too slow; there is nobody to tell
         except asyncio.CancelledError:
-            pass  # stop(); the task ends here
+            writer.transport.abort()  # stop(): nobody waits until a slow phone has read the rest
         finally:
             self._tasks.pop(task, None)
             writer.close()
