@@ -7,7 +7,7 @@ holds one packet of ours at a time. The device keeps the region's law and we bel
 once, with the time after which it may work; nothing is queued here. DESIGN, Links.
 
 settings: device (see `lines`), channel (the name of the one for frames, "" the primary), hop_limit (0..7, by default
-the device's own).
+the device's own), by_id (udev's folder of links; for tests).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from radios.lora.meshtastic.lines import close_line, open_line, tcp_address
 from radios.lora.meshtastic.stream import Framer
 from radios.lora.meshtastic.told import Told, node_id, signal_of
 from radios.lora.modem import LinkDown, Modem, Pace, Refused, Sent, Text
-from radios.lora.serialport import Finder
+from radios.lora.serialport import BY_ID, Finder
 from radios.lora.supervisor import now_ms
 
 TYPE_CHECKING = False
@@ -68,7 +68,7 @@ class MeshtasticModem(Modem):
         self._pace = pace
         self._channel_name = str(settings.get("channel", ""))
         self._hop_limit: int | None = settings.get("hop_limit")
-        self._finder = Finder(self.where)
+        self._finder = Finder(self.where, settings.get("by_id", BY_ID))
         self._line: Port | TcpLine | None = None
         self._framer = Framer(wire.FROM_RADIO)
         self._fates = Fates()

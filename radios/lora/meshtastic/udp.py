@@ -2,9 +2,10 @@
 
 Devices with "UDP broadcast" on put the packets that they hear and send into the group 224.0.0.69, port 4403, encrypted
 as on the air, and send by LoRa what they hear there. So we are a node of the mesh without an antenna of our own: we
-encrypt under the channel's key and flood nothing. Nobody tells us when a packet is on the air: it is given twice its
-airtime. Everybody in this network can forge packets, as can everybody who has the channel's key; what matters is signed
-above. Direct messages under public keys are not spoken here. Bad datagrams are counted and dropped.
+encrypt under the channel's key and flood nothing. Nobody tells us when a packet is on the air: it is given three times
+its airtime, for those who repeat it. Everybody in this network can forge packets, as can everybody who has the
+channel's key; what matters is signed above. Direct messages under public keys are not spoken here. Bad datagrams are
+counted and dropped.
 
 settings: device "udp", channel and psk (name and key in base64, by default the preset's own), region, preset (their
 Meshtastic names), hop_limit, node (our node number, random by default), interfaces (names, [] all), group, group_port.
@@ -192,7 +193,7 @@ class MeshtasticUdpModem(Modem):
         self._put(packet)
         self._count("tx.packets")
         airtime_us = self._airtime_us(packet)
-        await asyncio.sleep(self._pace.air_s(2 * airtime_us))
+        await asyncio.sleep(self._pace.air_s(3 * airtime_us))
         return Sent(airtime_us, packet["id"])
 
     def _airtime_us(self, packet: Record) -> int:

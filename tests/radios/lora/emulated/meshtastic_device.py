@@ -121,8 +121,12 @@ class MeshtasticDevice:
 
     # --- life
 
+    def power_on(self) -> None:
+        """The serial port appears."""
+        self._power_on()
+
     async def start(self, tcp: bool = False) -> None:
-        """Power on: the serial port appears, and the TCP port if asked for."""
+        """Power on, with a TCP port if asked for."""
         self._power_on()
         if tcp:
             self._server = await self._loop.create_server(lambda: _TcpClient(self), "127.0.0.1", self.port)
