@@ -72,7 +72,7 @@ class Port:
     async def drained(self, within_ms: int) -> None:
         """Wait until every byte has left this machine. Raises LinkDown when that takes longer."""
         deadline_s = self._loop.time() + within_ms / 1000
-        while self._fd >= 0 and (self._waiting or self._in_kernel()):
+        while self._fd >= 0 and (self._waiting or _unsent(self._fd)):
             if self._loop.time() > deadline_s:
                 raise LinkDown("frozen", f"{self.path} takes no more bytes: unplug the radio and plug it in again")
             await asyncio.sleep(0.002)
@@ -85,18 +85,13 @@ class Port:
         self._loop.remove_reader(fd)
         if self._writing:
             self._loop.remove_writer(fd)
-        for give_back in (lambda: termios.tcflush(fd, termios.TCOFLUSH), lambda: fcntl.ioctl(fd, termios.TIOCNXCL)):
-            try:
-                give_back()
-            except (OSError, termios.error):
-                pass  # it is gone; close says the same
-        os.close(fd)
-
-    def _in_kernel(self) -> int:
         try:
-            return int(struct.unpack("i", fcntl.ioctl(self._fd, termios.TIOCOUTQ, b"\0\0\0\0"))[0])
-        except OSError:
-            return 0
+            if self._waiting or _unsent(fd):
+                termios.tcflush(fd, termios.TCOFLUSH)
+            fcntl.ioctl(fd, termios.TIOCNXCL)
+        except (OSError, termios.error):
+            pass  # it is gone; close says the same
+        os.close(fd)
 
     def _readable(self) -> None:
         try:
@@ -182,6 +177,14 @@ def serial_of(name: str) -> str:
     """The USB serial number in the name of a link that udev made: usb-VENDOR_MODEL_SERIAL-ifNN[-portN]; "" if none."""
     head, _, _ = name.rpartition("-if")
     return head.rpartition("_")[2] if name.startswith("usb-") else ""
+
+
+def _unsent(fd: int) -> int:
+    """Bytes that the system still holds."""
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0"))[0])
+    except OSError:
+        return 0
 
 
 def _open(path: str) -> int:

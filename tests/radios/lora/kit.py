@@ -24,9 +24,15 @@ RAW = {"freq_hz": 869525000, "bw_hz": 250000, "sf": 8, "cr_den": 5, "power_dbm":
 
 
 def pace(**changes: int) -> Pace:
-    """Heartbeats of a quarter second and an air that is fast."""
-    usual = {"beat_ms": 250, "answer_ms": 100, "reset_ms": 500, "retry_ms_min": 20, "retry_ms_max": 200, "speed": SPEED}
+    """A fast air, and patience enough for a busy machine."""
+    usual = {"beat_ms": 3000, "answer_ms": 1500, "reset_ms": 2000, "retry_ms_min": 20, "retry_ms_max": 200,
+             "speed": SPEED}
     return Pace(**{**usual, **changes})
+
+
+def hasty() -> Pace:
+    """Short heartbeats, for radios that fail."""
+    return pace(beat_ms=350, answer_ms=200, reset_ms=500)
 
 
 class Listener(Heard):
@@ -130,12 +136,12 @@ class World:
         self.drivers.append(driver)
         return driver
 
-    async def pair(self, kind: str, **options: Any) -> tuple[LoraDriver, Listener, LoraDriver, Listener]:
+    async def pair(self, kind: str, pace: Pace | None = None) -> tuple[LoraDriver, Listener, LoraDriver, Listener]:
         """Two drivers that are up."""
         out: list[Any] = []
         for name in ("one", "two"):
             owner = Listener()
-            driver = self.driver(kind, self.device(kind, name, **options), owner)
+            driver = self.driver(kind, self.device(kind, name), owner, **({"pace": pace} if pace else {}))
             await driver.start()
             out += [driver, owner]
         for driver in (out[0], out[2]):

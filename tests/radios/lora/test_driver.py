@@ -14,10 +14,10 @@ from radios.lora import jobs
 from radios.lora.driver import FRAME_BYTES_MAX, LoraDriver
 from radios.lora.modem import Modem, Pace, Refused, Sent, Text
 from tests.radios.contract import identity
-from tests.radios.lora.kit import Allow, Listener, World, pace, until, world
+from tests.radios.lora.kit import Allow, Listener, World, hasty, pace, until, world
 
 KINDS = ("rnode", "rylr998", "e22")
-BEATS_S = 2 * pace().beat_ms / 1000
+BEATS_S = 2 * hasty().beat_ms / 1000
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
@@ -151,7 +151,7 @@ def test_contract(kind: str, check: Callable[[World, str], Coroutine[Any, Any, N
 
 async def freeze(made: World, device: Any) -> None:
     device.plug.frozen = True
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.3)
     device.plug.frozen = False
 
 
@@ -205,7 +205,7 @@ def test_fault_in_mid_transfer(kind: str, fault: Callable[[World, Any], Coroutin
     """The sender's radio fails while it sends: what was accepted arrives, what is new does within two heartbeats."""
     async def go() -> None:
         async with world() as made:
-            a, heard_a, b, heard_b = await made.pair(kind)
+            a, heard_a, b, heard_b = await made.pair(kind, hasty())
             frames = [bytes([7, n]) * 60 for n in range(6)]
             for frame in frames:
                 assert a.send(None, 1, frame)
@@ -231,7 +231,7 @@ def test_fault_of_the_receiver(kind: str, fault: Callable[[World, Any], Coroutin
     """The receiver's radio fails; two heartbeats later it hears again."""
     async def go() -> None:
         async with world() as made:
-            a, _, b, heard_b = await made.pair(kind)
+            a, _, b, heard_b = await made.pair(kind, hasty())
             await fault(made, made.devices[1])
             async with asyncio.timeout(BEATS_S + 0.3):
                 while b"after" not in heard_b.data:

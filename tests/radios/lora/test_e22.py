@@ -16,8 +16,9 @@ from radios.lora.e22 import codec, framing
 from radios.lora.e22.modem import E22
 from radios.lora.modem import LinkDown
 from tests.radios.lora.emulated.e22_device import FACTORY, E22Device
-from tests.radios.lora.kit import World, pace, until, world
+from tests.radios.lora.kit import World, hasty, pace, until, world
 
+FAST = FACTORY[:3] + b"\xe2" + bytes((FACTORY[4] | codec.SWITCH_BIT,)) + FACTORY[5:]  # 115200 baud
 SWITCHED = FACTORY[:4] + bytes((FACTORY[4] | codec.SWITCH_BIT,)) + FACTORY[5:]
 
 
@@ -179,7 +180,7 @@ def bench(check: Callable[[World, Opened, Opened], Coroutine[Any, Any, None]], s
 
 WAYS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"aux": True}), ({}, {"aux": False}), ({"baud": 115200}, {"aux": True}),
-    ({"pins": None}, {"saved": SWITCHED}), ({"pins": None, "baud": 115200}, {"saved": SWITCHED}),
+    ({"pins": None}, {"saved": SWITCHED}), ({"pins": None, "baud": 115200}, {"saved": FAST}),
 ]
 
 
@@ -219,6 +220,7 @@ def test_is_set_up_as_asked_and_saved_once() -> None:
 
 def test_lost_settings_are_noticed() -> None:
     async def check(made: World, a: Opened, b: Opened) -> None:
+        a.modem._pace = hasty()
         a.device.saved[:] = FACTORY
         a.device.reboot()
         with pytest.raises(LinkDown, match="doesn't answer"):
@@ -234,6 +236,7 @@ def test_lost_settings_are_noticed() -> None:
 ])
 def test_what_cant_be_opened(settings: dict[str, Any], device: dict[str, Any], reason: str, said: str) -> None:
     async def check(made: World, a: Opened, b: Opened) -> None:
+        a.modem._pace = hasty()
         with pytest.raises(LinkDown, match=said) as caught:
             await a.open()
         assert caught.value.reason == reason
@@ -241,12 +244,16 @@ def test_what_cant_be_opened(settings: dict[str, Any], device: dict[str, Any], r
     bench(check, settings, opened=False, **device)
 
 
-def test_left_in_configuration_mode() -> None:
+@pytest.mark.parametrize("mode", [codec.CONFIGURATION, codec.TRANSMIT])
+def test_found_as_it_was_left(mode: int) -> None:
+    """In configuration mode, or at another serial rate than is set: nothing goes on the air unasked."""
     async def check(made: World, a: Opened, b: Opened) -> None:
+        a.modem._pace = hasty()
         await a.open()
         await a.modem.send(b"x")
+        assert len(made.air.log) == 1
 
-    bench(check, {"pins": None}, opened=False, saved=SWITCHED, mode=codec.CONFIGURATION)
+    bench(check, {"pins": None, "baud": 115200}, opened=False, saved=SWITCHED, mode=mode)
 
 
 def test_glued_and_torn() -> None:
@@ -297,6 +304,7 @@ def test_listens_before_it_talks() -> None:
 
 def test_busy_for_ever() -> None:
     async def check(made: World, a: Opened, b: Opened) -> None:
+        a.modem._pace = hasty()
         a.device.stuck = True
         with pytest.raises(LinkDown, match="busy for too long"):
             await a.modem.send(b"x")
@@ -306,6 +314,7 @@ def test_busy_for_ever() -> None:
 
 def test_frozen_in_mid_transfer() -> None:
     async def check(made: World, a: Opened, b: Opened) -> None:
+        a.modem._pace = hasty()
         a.device.plug.frozen = True
         with pytest.raises(LinkDown, match="doesn't answer"):
             await a.modem.send(b"x")

@@ -13,7 +13,7 @@ from radios.lora.modem import LinkDown, Refused
 from radios.lora.rnode import codec, modem
 from radios.lora.rnode.modem import RNode
 from tests.radios.lora.emulated.rnode_device import RNodeDevice
-from tests.radios.lora.kit import SPEED, Listener, World, pace, until, world
+from tests.radios.lora.kit import SPEED, Listener, World, hasty, pace, until, world
 
 GOLDEN = [  # bytes of the device, what they mean
     ("c0 08 46 c0", [(codec.DETECT, "46")]),
@@ -252,6 +252,7 @@ def test_beats() -> None:
         a.device.on = False
         with pytest.raises(LinkDown):
             await a.modem.beat()
+        b.modem._pace = hasty()
         b.device.plug.frozen = True
         with pytest.raises(LinkDown, match="doesn't answer"):
             await b.modem.beat()
@@ -278,6 +279,7 @@ def test_what_cant_be_opened(options: dict[str, Any], settings: dict[str, Any], 
 
 def test_another_device() -> None:
     async def check(made: World, a: Opened) -> None:
+        a.modem._pace = hasty()
         a.device.plug.frozen = True
         with pytest.raises(LinkDown, match="doesn't answer as an RNode") as caught:
             await a.open()
@@ -301,6 +303,7 @@ def test_a_board_that_starts_when_the_port_is_opened() -> None:
 
 def test_settings_torn_on_the_way_are_asked_for_again() -> None:
     async def check(made: World, a: Opened) -> None:
+        a.modem._pace = hasty()
         opening = asyncio.ensure_future(a.open())
         await asyncio.sleep(0)
         say = a.device._say

@@ -13,7 +13,7 @@ from radios.lora.modem import LinkDown, Refused
 from radios.lora.rylr import codec
 from radios.lora.rylr.modem import Rylr
 from tests.radios.lora.emulated.rylr_device import RylrDevice
-from tests.radios.lora.kit import World, pace, until, world
+from tests.radios.lora.kit import World, hasty, pace, until, world
 
 HOSTILE = [b"a,b,c", b"\r\n", b"+OK\r\n", b"+RCV=1,1,x,-1,1\r\n", b"+ERR=17\r\n\r\n+READY\r\n", b",,,,",
            b"\x00\xff" * 50, b"1,-80,12\r\n", b"-" * 240]
@@ -286,6 +286,7 @@ def test_a_restart_and_a_freeze() -> None:
     async def check(made: World, a: Opened, b: Opened) -> None:
         a.device.reboot()
         await until(lambda: a.states == [("down", 0, "rebooted")])
+        b.modem._pace = hasty()
         b.device.plug.frozen = True
         with pytest.raises(LinkDown, match="doesn't answer"):
             await b.modem.beat()
@@ -313,6 +314,7 @@ def test_a_torn_reception_holds_nothing_up() -> None:
 
 def test_half_a_command_of_another_program() -> None:
     async def check(made: World, a: Opened, b: Opened) -> None:
+        a.modem._pace = hasty()
         a.device._bytes(b"AT+SEND=0,5,ab")
         await a.open()
         await a.modem.beat()
