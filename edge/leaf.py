@@ -331,6 +331,8 @@ def _identity(folder):
             return seed, int(file.read()), reserve
     except OSError:
         seed = os.urandom(32)
+        if hasattr(os, "umask"):
+            os.umask(0o077)  # mp: where there are users, the key is its owner's alone
         reserve(1)
         with open(key_path, "w") as file:
             file.write(seed.hex() + "\n")

@@ -281,6 +281,8 @@ def test_a_number_is_never_used_twice(tmp_path: Any, command: list[str]) -> None
             assert len(keys) == 1
             assert seqs == sorted(set(seqs)), "power was cut twice"
             assert "conflict" not in node.machine.counters
+            if command is CPYTHON:
+                assert os.stat(tmp_path / "leaf" / "leaf.key").st_mode & 0o077 == 0, "the key is its owner's alone"
 
     run(main)
 
