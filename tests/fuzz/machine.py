@@ -21,24 +21,30 @@ from edge.core.rng import Rng
 
 UNIX_S = 1_790_000_000
 PEERS = (b"\x01" * 32, b"\x02" * 32, b"udp:1")
+SESSION = b"\x03" * 32  # the link has authenticated it, so its time may be believed
 
 
 class Fuzz:
     """One machine under fire. `counts` says what became of the frames."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, wild: float = 0) -> None:
+        """wild: the share of neighbours' times that no honest one would tell."""
         self.random = random.Random(seed)
+        self.wild = wild
         self.machine = Machine(bytes([7]) * 32, "fuzzed", Rng(seed))
         self.now_ms = 0
         self.counts = {"stored": 0, "dropped": 0, "duplicate": 0}
         self.seq = 0
         command = self.machine.command
-        command(0, effects.CLOCK, UNIX_S * 1000, 4)
+        # a box that knows the time, one that remembers it, one that has never known it: what a neighbour says matters
+        command(0, effects.CLOCK, UNIX_S * 1000, (4, 1, 0)[seed % 3])
         command(0, effects.LINK_UP, LinkInfo("lan"))
         command(0, effects.LINK_UP, LinkInfo("udp", mtu_bytes=200, ordered=False, small=True))
         command(0, effects.PEER_UP, "lan", PEERS[0], None, False)
         command(0, effects.PEER_UP, "lan", PEERS[1], None, True)
         command(0, effects.PEER_UP, "udp", PEERS[2], None, False)
+        command(0, effects.PEER_UP, "lan", SESSION, SESSION, False)
+        self.machine.receive(0, "lan", SESSION, frame.pack_hello([1, 1], SESSION, 0, 0, 15, "", []))
         self.makers = [self.messages, self.messages, self.messages, self.hello, self.digest, self.ranges, self.sketch,
                        self.want, self.want_short, self.bus, self.noise]
 
@@ -59,15 +65,21 @@ class Fuzz:
         return out
 
     def hello(self) -> bytes:
-        key = self.random.choice(PEERS[:2]) if self.random.random() < 0.5 else self.random.randbytes(32)
-        out: bytes = frame.pack_hello([1, 1], key, UNIX_S << 16, 4, 15, "peer", self.digests(), 0)
+        key = self.random.choice((*PEERS[:2], SESSION)) if self.random.random() < 0.5 else self.random.randbytes(32)
+        out: bytes = frame.pack_hello([1, 1], key, *self.time(), 15, "peer", self.digests(), 0)
         return out
+
+    def time(self) -> tuple[int, int]:
+        """(hlc, quality) as neighbours tell it."""
+        if self.random.random() >= self.wild:
+            return UNIX_S << 16, self.random.randrange(5)
+        return self.random.choice((0, 1, 2**47, 2**48 - 1, self.random.getrandbits(48))), self.random.randrange(256)
 
     def digests(self) -> list[list[object]]:
         return [[lane, self.random.randrange(50), self.random.randbytes(8)] for lane in range(4)]
 
     def digest(self) -> bytes:
-        out: bytes = frame.pack_digest(UNIX_S << 16, 2, self.digests())
+        out: bytes = frame.pack_digest(*self.time(), self.digests())
         return out
 
     def ranges(self) -> bytes:
@@ -129,7 +141,8 @@ class Fuzz:
         """One frame in; raises AssertionError when an invariant breaks, or whatever the machine raised."""
         self.now_ms += self.random.randrange(40)
         data = self.mutate(self.random.choice(self.makers)())
-        link, peer = self.random.choice((("lan", PEERS[0]), ("lan", PEERS[1]), ("udp", PEERS[2])))
+        link, peer = self.random.choice((("lan", PEERS[0]), ("lan", PEERS[1]), ("udp", PEERS[2]),
+                                         ("lan", SESSION)))
         parts = [data]
         if link == "udp" and len(data) > 60 and self.random.random() < 0.3:
             parts = [self.mutate(part) for part in fragment.split(data[: 50 * 200], 60, self.random.randrange(9))]
@@ -162,14 +175,14 @@ class Fuzz:
         """Bounds that hold whatever came."""
         machine = self.machine
         assert len(machine._pending) == 0 and len(machine._refused) <= limits.REFUSED_IDS_MAX
-        assert len(machine._seqs) <= limits.AUTHORS_MAX and len(machine.neighbours()) <= len(PEERS)
+        assert len(machine._seqs) <= limits.AUTHORS_MAX and len(machine.neighbours()) <= len(PEERS) + 1
         for neighbour in machine.neighbours():
             assert all(neighbour.waiting(lane) <= limits.QUEUE_KEYS_MAX for lane in range(limits.LANES))
 
 
-def run(count: int, seed: int) -> Fuzz:
-    """`count` frames; the machine's memory is compared between the first tenth and the end."""
-    fuzz = Fuzz(seed)
+def run(count: int, seed: int, wild: float = 0) -> Fuzz:
+    """`count` frames, then the bounds are asked."""
+    fuzz = Fuzz(seed, wild)
     for _ in range(count):
         fuzz.step()
     fuzz.check()

@@ -17,3 +17,9 @@ def test_no_frame_breaks_the_machine() -> None:
     reasons = [name for name in fuzz.machine.counters if name.startswith("drop.")]
     assert len(reasons) > 30, "the mutations reach few of the checks"
     assert fuzz.counts["stored"] > 1000 and fuzz.counts["dropped"] > 10000
+
+
+def test_no_time_that_a_neighbour_tells_breaks_the_machine() -> None:
+    seed = zlib.crc32(os.environ.get("WAYPOST_SEED", "waypost").encode())
+    for n in range(60):
+        machine.run(800, seed + n, wild=0.5)
