@@ -40,6 +40,7 @@ LOSSES_MAX = 3  # a packet with which the radio was lost so often is suspect
 REFUSALS_MAX = 5
 HOLD_MS_MIN = 50
 _NOT_THE_PACKETS_FAULT = ("duty_cycle", "queue_full", "rate_limited", "not_ready", "busy")
+_OF_THIS_ALONE = ("rate_limited", "key_unknown")  # others may go meanwhile
 _REASONS = {
     "no_region": "no region is set, so it does not transmit: set lora.region",
     "too_large": "too long for this radio",
@@ -109,8 +110,8 @@ class LoraDriver(Driver, Supervised):
                   alert: bool = False) -> int:
         """Queue a text for one person (`to`) or a channel, where people can be reached (Meshtastic); as `send`."""
         data = text.encode()
-        if not 1 <= len(data) <= FRAME_BYTES_MAX:
-            raise ValueError(f"a text has 1..{FRAME_BYTES_MAX} bytes here, not {len(data)}")
+        if not 1 <= len(data) <= FRAME_BYTES_MAX or not 0 <= hop_limit <= 7:
+            raise ValueError(f"a text has 1..{FRAME_BYTES_MAX} bytes and 0..7 hops here, not {len(data)}, {hop_limit}")
         return self._put(Job(0, lane, data, now_ms(), text, to, channel, hop_limit, alert))
 
     def cancel(self, token: int) -> bool:
@@ -213,7 +214,13 @@ class LoraDriver(Driver, Supervised):
             job = self.jobs.first(at_ms)
             if job is None:
                 return None, self.jobs.soonest_ms(at_ms)
-            answer = self._governor.ask(at_ms, self._lane_class(job), self.modem.airtime_us(len(job.frame)))
+            try:
+                airtime_us = self.modem.airtime_us(len(job.frame))
+            except Refused as refused:
+                self.jobs.take(job)
+                self._refuse(job, refused.reason if self.modem.region or not self.modem.paces_itself else "no_region")
+                continue
+            answer = self._governor.ask(at_ms, self._lane_class(job), airtime_us)
             if not isinstance(answer, int):
                 self.jobs.take(job)
                 self._refuse(job, answer.reason)
@@ -257,8 +264,8 @@ class LoraDriver(Driver, Supervised):
             self._refuse(job, refused.reason)
             return
         retry_ms = max(refused.retry_ms, HOLD_MS_MIN)
-        if refused.reason == "rate_limited":
-            job.not_before_ms = now_ms() + retry_ms  # of this kind alone
+        if refused.reason in _OF_THIS_ALONE:
+            job.not_before_ms = now_ms() + retry_ms
         else:
             self._hold_until_ms = now_ms() + retry_ms
         self.jobs.put_back(job)

@@ -404,6 +404,35 @@ def test_a_throttled_text_lets_others_pass() -> None:
     run(go())
 
 
+def test_a_text_that_waits_for_a_key_lets_others_pass() -> None:
+    async def go() -> None:
+        async with world() as made:
+            driver, modem, heard = await cardboard(made, Refused("key_unknown", 60), None, Refused("key_unknown"))
+            text = driver.send_text(b"\0\0\0\1", "", "one", 3)
+            driver.send(None, 2, b"frame")
+            await heard.until(lambda: heard.last(text) == "refused")
+            assert modem.sent == [b"frame"]
+            for bad, hops in (("", 3), ("x" * 232, 3), ("x", 8)):
+                with pytest.raises(ValueError, match="a text has"):
+                    driver.send_text(None, "", bad, hops)
+
+    run(go())
+
+
+@pytest.mark.parametrize(("paces_itself", "reason"), [(True, "no region is set"), (False, "not_ready")])
+def test_a_radio_that_does_not_know_its_airtime(paces_itself: bool, reason: str) -> None:
+    """A Meshtastic device without a region."""
+    async def go() -> None:
+        async with world() as made:
+            driver, modem, heard = await cardboard(made)
+            modem.bits_per_s, modem.paces_itself = 0, paces_itself
+            token = driver.send(None, 0, b"x")
+            await heard.until(lambda: heard.last(token) == "refused")
+            assert reason in heard.states[token][-1][1] and ("no_region" in heard.troubles) == paces_itself
+
+    run(go())
+
+
 def test_a_packet_that_kills_the_radio_is_given_up() -> None:
     async def go() -> None:
         from radios.lora.modem import LinkDown
