@@ -40,7 +40,8 @@ HELLO_ANSWERS_MAX = 20  # the whole of it, in times to wait for an answer
 TEXT_GAP_MS = 2200  # a device drops, silently, a text less than 2 s after another
 ALERT_GAP_MS = 10500  # and an alert less than 10 s after another
 POLL_MS_MIN, POLL_MS_MAX = 100, 1000
-LEAVE_MS_MAX = 60000  # then a packet in the queue counts as sent: others' packets fill it as well
+LEAVE_MS_MAX = 60000  # a packet that waits for longer counts as sent
+CROWD_MS, TURNS_EACH = 2000, 3  # where others' packets wait as well: that, and three airtimes for each before it
 NAK_MS = 300  # how long a refusal's reason may come after the refusal
 ACK_MS = 60000  # three tries of the device, there and back
 KEY_MS = 600000  # a node that was asked for its key is not asked again so soon
@@ -147,12 +148,15 @@ class MeshtasticModem(Modem):
         self._fates.expect(packet["id"], number, within_ms)
         self._free_at_ms[port] = now_ms() + self._scaled(ALERT_GAP_MS if alert else TEXT_GAP_MS)
         try:
-            return await self._send(packet)
+            sent = await self._send(packet)
         except Refused as refused:
             self._fates.forget(packet["id"])
             if refused.reason == "key_unknown" and to is not None:
                 raise await self._ask_key(number) from None
             raise
+        finally:
+            self._fates.returned()
+        return sent
 
     async def beat(self) -> None:
         """See Modem.beat. A device that is alive answers with its queue."""
@@ -165,7 +169,7 @@ class MeshtasticModem(Modem):
             "node": node_id(told.my_num), "name": told.name(), "firmware": told.firmware,
             "region": self.region or "not set", "preset": facts.preset_name(told.lora) if told.lora else "",
             "channel": self._channel_name or told.channel_name(0), "hop_limit": told.hop_limit(),
-            "queue": told.places - told.free, "queue_places": told.places, "waiting_acks": len(self._fates),
+            "queue": told.waiting, "queue_places": told.places, "waiting_acks": len(self._fates),
             "noise_bytes": self._framer.noise_bytes, "bad_frames": self._framer.bad_frames,
         }
         if self.phy is not None:
@@ -268,14 +272,21 @@ class MeshtasticModem(Modem):
         raise Refused(reason, self._scaled(retry_ms) if retry_ms is not None else None)
 
     async def _leave(self, airtime_us: int) -> None:
-        """Wait until nothing waits in the device. Raises Refused when it changes its mind, LinkDown when it is mute."""
+        """Wait until nothing waits in the device. Raises Refused when it changes its mind, LinkDown when it is mute.
+
+        Packets that it repeats for others wait there as well and keep coming: when those that were before ours have
+        had their time, ours counts as gone.
+        """
         poll_ms = self._scaled(max(POLL_MS_MIN, min(airtime_us // 4000, POLL_MS_MAX)))
-        until_ms = now_ms() + self._scaled(LEAVE_MS_MAX + 8 * airtime_us // 1000)
-        while not self.told.queue_empty and not self._nak:
-            if now_ms() >= until_ms:
+        began_ms = now_ms()
+        before_us = (self.told.waiting + 1) * TURNS_EACH * airtime_us
+        crowd_ms = self._scaled(min(CROWD_MS + before_us // 1000, LEAVE_MS_MAX))
+        while self.told.waiting and not self._nak:
+            waited_ms = now_ms() - began_ms
+            if waited_ms >= (self._scaled(LEAVE_MS_MAX) if self.told.waiting == 1 else crowd_ms):
                 self._count("tx.unsure")
                 return
-            await self._until(lambda: self._nak != 0 or self.told.queue_empty, poll_ms)
+            await self._until(lambda: self._nak != 0 or not self.told.waiting, poll_ms)
             await self._poll()
 
     async def _poll(self) -> None:

@@ -3,7 +3,7 @@
 A direct text is "acked" by its addressee; that a neighbour was heard repeating it is told as "relayed" and is not the
 end. A text to a channel is "acked" (reason "relayed") as soon as anybody repeats it. A refusal, or silence until the
 deadline, is "failed" with a reason. Packets are remembered while the device is lost, for it may still tell when it is
-back; nothing is told while paused. It sends nothing.
+back; nothing is told while paused, nor of a packet whose `send` has not returned. It sends nothing.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class Fates:
         self._pending: dict[int, _Pending] = {}
         self._tell: Callable[[str, int, str], None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self._sending = 0
+        self._early: list[tuple[str, str]] = []  # what became of it before its sender knows its id
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -54,14 +56,26 @@ class Fates:
         self._set_alarm()
 
     def expect(self, id: int, to: int, within_ms: int) -> None:
-        """A packet is about to go out. to: its addressee, or EVERYBODY. The oldest is given up where there are many."""
+        """A packet is about to be sent; `returned` or `forget` follows. to: its addressee, or EVERYBODY.
+
+        The oldest is given up where there are many.
+        """
         if len(self._pending) >= PENDING_MAX:
             self._end(next(iter(self._pending)), "failed", "no_ack")
         self._pending[id] = _Pending(to, now_ms() + within_ms)
+        self._sending, self._early = id, []
         self._set_alarm()
+
+    def returned(self) -> None:
+        """The sender knows its id as soon as the current task waits again."""
+        id, self._sending = self._sending, 0
+        for state, reason in self._early:
+            asyncio.get_running_loop().call_soon(self._say, state, id, reason)
+        self._early = []
 
     def forget(self, id: int) -> None:
         """It did not go out after all; the sender was told so."""
+        self._sending, self._early = 0, []
         self._pending.pop(id, None)
         self._set_alarm()
 
@@ -79,13 +93,17 @@ class Fates:
             self._end(id, "acked", "relayed")
         elif not pending.relayed:
             pending.relayed = True
-            if self._tell is not None:
-                self._tell("relayed", id, "")
+            self._say("relayed", id, "")
 
     def _end(self, id: int, state: str, reason: str) -> None:
         del self._pending[id]
         self._set_alarm()
-        if self._tell is not None:
+        self._say(state, id, reason)
+
+    def _say(self, state: str, id: int, reason: str) -> None:
+        if id == self._sending:
+            self._early.append((state, reason))
+        elif self._tell is not None:
             self._tell(state, id, reason)
 
     def _set_alarm(self) -> None:

@@ -78,9 +78,9 @@ class Told:
     # --- facts
 
     @property
-    def queue_empty(self) -> bool:
-        """Nothing waits in the device: what was handed in last has at least begun."""
-        return self.free >= self.places
+    def waiting(self) -> int:
+        """Packets that wait in the device; 0: what was handed in last has at least begun."""
+        return max(self.places - self.free, 0)
 
     def region(self) -> str:
         """The region's name, "" while it is not set."""

@@ -142,7 +142,13 @@ class MeshtasticUdpModem(Modem):
             self._fates.expect(packet["id"], number, ACK_MS // self._pace.speed + 12 * air_ms)
         if to is not None:
             self._retry_later(packet, RETRY_MS // self._pace.speed + 2 * air_ms, TRIES - 1)
-        return await self._send(packet)
+        try:
+            return await self._send(packet)
+        except Refused:
+            self._fates.forget(packet["id"])
+            raise
+        finally:
+            self._fates.returned()
 
     async def beat(self) -> None:
         """See Modem.beat: join the group where the network has changed. Raises LinkDown when there is no network."""

@@ -270,6 +270,20 @@ def test_queue_full() -> None:
     play(scene)
 
 
+def test_a_device_that_is_busy_for_others() -> None:
+    """Packets that the device repeats keep its queue from ever being empty: ours counts as gone after its turn."""
+
+    async def scene(made: Mesh, a: Hall, b: Hall) -> None:
+        device = made.devices[0]
+        device.router.free = lambda: 12  # type: ignore[method-assign]
+        a.post(b"one", b"two")
+        await b.until(lambda: b.frames == [b"one", b"two"])
+        await a.until(lambda: len(a.sent) == 2)
+        assert a.modem.status()["tx.unsure"] == 2 and not a.downs
+
+    play(scene)
+
+
 def test_duty_cycle() -> None:
     """NAK 9 with the time that the device names; after it the frame goes."""
 

@@ -119,3 +119,25 @@ def test_unplugged_and_plugged_in_elsewhere() -> None:
             await until(lambda: not heard_a.troubles)
 
     asyncio.run(go())
+
+
+def test_an_acknowledgement_that_outruns_the_send() -> None:
+    """The addressee answers before we know that our packet has left: the text is acknowledged all the same."""
+
+    async def go() -> None:
+        async with mesh_world() as made:
+            a, heard_a, _, heard_b = await texting(made)
+            modem: Any = a.modem
+            wait = modem._leave
+
+            async def slow(airtime_us: int) -> None:
+                await heard_b.until(lambda: heard_b.texts)
+                await asyncio.sleep(0.1)
+                await wait(airtime_us)
+
+            modem._leave = slow
+            token = a.send_text(made.devices[1].number.to_bytes(4, "big"), "", "quick", 3)
+            await heard_a.until(lambda: heard_a.last(token) == "acked")
+            assert [state for state, _ in heard_a.states[token]] == ["on_air", "sent", "acked"]
+
+    asyncio.run(go())
