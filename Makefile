@@ -26,6 +26,7 @@ $(VENV)/.run-ready: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/.dev-ready: $(VENV)/.run-ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'sx126x>=2.2'
 	touch $@
 
 $(MICROPYTHON):
