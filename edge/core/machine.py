@@ -466,8 +466,8 @@ class Machine:
                     self.outbox.add(id, message.dest, message.expires_s)
             if outcome == effects.NEW:
                 self._effects.append((effects.DELIVER, message))
-                if message.dest == self.key:
-                    self._on_ours(now_ms, message)
+            if message.dest == self.key and outcome in (effects.NEW, effects.CONFLICTING):
+                self._on_ours(now_ms, message)
             self.gossip.spread(now_ms, self._order, message.lane, message.key, source)
 
     def _not_kept(self, message, token):

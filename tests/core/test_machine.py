@@ -110,6 +110,18 @@ def test_a_direct_message_waits_for_its_receipt() -> None:
     assert len(b.of(effects.DELIVER)) == 2, "the message and the receipt, once each"
 
 
+def test_a_direct_message_with_a_number_used_twice_is_receipted_as_well() -> None:
+    a, b = pair()
+    for n in range(2):
+        seed = bytes([9]) * 32
+        direct = message.build(seed, crypto.public_key(seed), 1, NOW_HLC, 3600, 1, 2, a.machine.key, {3: bytes([n])})
+        a.machine.receive(5, "lan", b.machine.key, frame.pack_messages([direct.data]))
+        settle(a, now_ms=5)
+    assert len(a.of(effects.CONFLICT)) == 1
+    receipts = [m for m in a.store.values() if m.type == message.RECEIPT]
+    assert len(receipts) == 2, "kept and shown means receipted"
+
+
 def test_a_receipt_by_another_ends_no_wait() -> None:
     a, b, c = Shell(1), Shell(2), Shell(3)
     join(a, c)
