@@ -46,8 +46,8 @@ class Node(LinkOwner):
     """
 
     def __init__(self, *, seed: bytes, name: str, store: Store, clock: Callable[[], tuple[int, int]],
-                 log: Callable[[str, str], None], trace: Any) -> None:
-        self.machine = Machine(seed, name, Rng(os.urandom(16)))
+                 log: Callable[[str, str], None], trace: Any, community_key: bytes | None = None) -> None:
+        self.machine = Machine(seed, name, Rng(os.urandom(16)), community_key=community_key)
         self.name = name
         self.key: bytes = self.machine.key
         self.bus: Any = None
@@ -101,6 +101,8 @@ class Node(LinkOwner):
         """Start one driver; a link that can't start is a trouble, not the end."""
         info: Any = driver.info
         self._drivers[info.name] = driver
+        if info.broadcast:
+            self.machine.command(monotonic_ms(), effects.LOAD_LONG, self._store.long_rows())
         self.machine.command(monotonic_ms(), effects.LINK_UP, info)
         try:
             await driver.start()
@@ -132,8 +134,8 @@ class Node(LinkOwner):
         self.machine.command(monotonic_ms(), effects.PEER_DOWN, link, peer)
         self.kick()
 
-    def frame(self, link: str, peer: bytes, data: bytes) -> None:
-        self.machine.receive(monotonic_ms(), link, peer, data)
+    def frame(self, link: str, peer: bytes, data: bytes, rssi_dbm: int | None = None) -> None:
+        self.machine.receive(monotonic_ms(), link, peer, data, rssi_dbm)
         self.kick()
 
     def drained(self, link: str, peer: bytes) -> None:

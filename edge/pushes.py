@@ -39,6 +39,9 @@ class Pushes:
 
     def start(self, link: str, peer: bytes, lane: int, keys: list[bytes]) -> None:
         """A PUSH of the core: 1 to limits.BATCH_MESSAGES_MAX keys of one lane."""
+        if not peer:
+            self._broadcast(link, lane, keys)
+            return
         if not self._machine.is_near(link, peer):
             return  # it has just gone
         waiting = self._waiting.setdefault((link, peer), [])
@@ -48,6 +51,9 @@ class Pushes:
 
     def drained(self, link: str, peer: bytes) -> None:
         """The link has room again: go on, and tell the core of the pushes that are over."""
+        if not peer:
+            self._machine.command(self._now_ms(), effects.PUSHED, link, peer)
+            return
         self._owed.discard((link, peer))
         over = self._taken.pop((link, peer), 0)
         self._feed((link, peer))
@@ -59,6 +65,16 @@ class Pushes:
         self._waiting.pop((link, peer), None)
         self._taken.pop((link, peer), None)
         self._owed.discard((link, peer))
+
+    def _broadcast(self, link: str, lane: int, keys: list[bytes]) -> None:
+        """On a link without peers the core keeps the line, and says the next when the driver has drained."""
+        driver = self._drivers.get(link)
+        frames = self._machine.pack(link, self._fetch(keys)) if driver is not None else []
+        if driver is None or not frames:
+            self._machine.command(self._now_ms(), effects.PUSHED, link, b"")
+            self._kick()
+        elif not driver.send(None, lane, frames[0]):
+            self._machine.count("tx.refused")  # found missing again by those who hear us
 
     def _feed(self, way: Way) -> None:
         waiting = self._waiting.get(way, [])

@@ -81,7 +81,7 @@ class Run:
         store = Store.open(database, quota_bytes, clock.read()[0] // 1000, key_is_new=made)
         try:
             self.node = Node(seed=seed, name=self._name(), store=store, clock=clock.read, log=self.log,
-                             trace=self.trace)
+                             trace=self.trace, community_key=self.config.community_key())
             self.bus = Bus(self._send, self._trust_of, monotonic_ms, self.node.key, trace=self.trace.call,
                            log=self.log)
             self.control = ControlServer(self.directory, self.bus)

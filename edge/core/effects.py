@@ -10,8 +10,8 @@ DELIVER = "deliver"  # (DELIVER, message)               a committed message that
 POSTED = "posted"  # (POSTED, token, id)                our own message is committed: acknowledge it
 REFUSED = "refused"  # (REFUSED, token, reason)         our own message will not be kept
 RECEIPT = "receipt"  # (RECEIPT, id, by)                the destination's signed receipt for our message is committed
-SEND = "send"  # (SEND, link, peer, lane, frame)        hand one frame to a link; peer None is broadcast
-PUSH = "push"  # (PUSH, link, peer, lane, keys)         read these messages, send them as MESSAGES frames, then PUSHED
+SEND = "send"  # (SEND, link, peer, lane, frame)        hand one frame to a link; peer None: all, report by PUSHED
+PUSH = "push"  # (PUSH, link, peer, lane, keys)         read these messages, send what `pack` makes of them, then PUSHED
 BUS = "bus"  # (BUS, link, peer, payload)               a capability frame for the bus
 PEER = "peer"  # (PEER, link, peer, up, info)           a neighbour said hello (True) or went away (False)
 DROP = "drop"  # (DROP, reason, link, peer)             something from a link was dropped and counted
@@ -22,6 +22,7 @@ KEEP = "keep"  # (KEEP, key, value)                     persist a small integer 
 
 # commands: machine.command(now_ms, NAME, *arguments)
 LOAD = "load"  # rows: iterable of (lane, hlc, id), any order; at boot, may be called several times
+LOAD_LONG = "load_long"  # rows as for LOAD: those of more than limits.RADIO_MESSAGE_BYTES_MAX; before a broadcast link
 BOOT = "boot"  # next_seq, floors {lane: hlc}, outbox [(id, dest, expires_s)], last_hlc, owed [(id, author)]
 POST = "post"  # token, type, lane, ttl_s, dest or None, body
 STORED = "stored"  # [(id, outcome, other_id or None)]; outcome one of the five below

@@ -30,6 +30,7 @@ class Gossip:
     def __init__(self, own_key, emit, count, send):
         self.own_key = own_key
         self.index = [Index() for _ in range(limits.LANES)]
+        self.long = [Index() for _ in range(limits.LANES)]  # of these, what is too long for a radio
         self._floors = [b""] * limits.LANES  # keys below were evicted: neither told nor asked for
         self._emit = emit
         self._count = count
@@ -39,10 +40,12 @@ class Gossip:
 
     # --- the sets
 
-    def add(self, lane, key):
+    def add(self, lane, key, long=False):
         """A message is committed."""
         self._digest_cache[lane] = None
         new = self.index[lane].add(key)
+        if long:
+            self.long[lane].add(key)
         if new and self._sketches[lane]:
             self._toggle(lane, key)
         return new
@@ -53,10 +56,20 @@ class Gossip:
         self._sketches[lane] = {}
         self.index[lane].load(keys)
 
+    def load_long(self, lane, key):
+        """A message that is held is too long for a radio."""
+        if key in self.index[lane]:
+            self.long[lane].add(key)
+
+    def is_long(self, lane, key):
+        """Whether it is too long for a radio."""
+        return key in self.long[lane]
+
     def discard(self, lane, key):
         """A message has expired or was evicted."""
         self._digest_cache[lane] = None
         held = self.index[lane].discard(key)
+        self.long[lane].discard(key)
         if held and self._sketches[lane]:
             self._toggle(lane, key)
         return held

@@ -150,6 +150,10 @@ class Index:
         count = (size - begin + end) // KEY_BYTES
         return (count, fp8(count, total))
 
+    def total(self):
+        """The sum of all keys as big-endian integers, not reduced (see fp8)."""
+        return sum(self._sums)
+
     def split(self, lo, hi, parts):
         """Upper bounds, ascending, that cut [lo, hi) into at most `parts` parts of like counts; the last one is `hi`.
 

@@ -13,6 +13,7 @@ SEQ_MAX = 2**32 - 1
 TTL_S_MAX = 366 * 86400
 TTL_S_DEFAULT = 7 * 86400
 FUTURE_S_MAX = 600  # how far ahead of a known clock a message may be
+FUTURE_UNSURE_S_MAX = 400 * 86400  # the same for a clock that only knows when it was last: a box may have been off
 LEAP_S_MAX = 30 * 86400  # a clock without NTP or GPS that leaps further since it was last sure expires nothing
 SEQ_JUMP_MAX = 100000  # a larger jump is accepted, counted and shown
 NESTING_MAX = 8  # CBOR depth; MicroPython's C stack is small
@@ -65,6 +66,28 @@ OBJECT_PIECES_MAX = 128  # of data; as many of parity may follow
 OBJECT_MS_MAX = 600000  # without a new piece
 OBJECT_REPORTS_MAX = 8  # that nothing new came after
 OBJECT_WORK_MAX = 2048  # pieces gone through in looking for a forged one
+RADIO_MESSAGE_BYTES_MAX = 2048  # longer messages are left to other links, and out of the sets of this one
+RADIO_WAITS_MAX = 128  # messages waiting for one air; things in line, of each lane
+RADIO_COPIES = 2  # heard from others, a message is not passed on
+RADIO_REPEATS_MAX = 3  # of an alert
+RADIO_REPEAT_MS = 20000  # before the first of them; twice as long before each further one
+RADIO_FLOOD_S_MAX = 600  # what is older is not passed on by itself: it is found missing
+RADIO_CHECKS_BURST = 64  # signatures checked for one air
+RADIO_CHECKS_PER_S = 8
+RADIO_CHECKS_ALERT = 16  # of these for alerts alone
+RADIO_WORK_BURST = 1024  # short ids looked for and sketches decoded, in units of RADIO_WORK_KEYS keys
+RADIO_WORK_PER_S = 50
+RADIO_WORK_KEYS = 256
+RADIO_GROW_KEYS = 128  # put into a sketch at a time
+RADIO_GROW_MS = 20
+RADIO_NEIGHBOURS_MAX = 64
+RADIO_SENDERS_MAX = 4  # objects on their way out
+RADIO_STALL_MS = 600000  # a driver that is silent for so long has lost what it was given
+RADIO_KNOWN_MAX = 512  # messages, authors that something is remembered of
+SKETCH_CAPACITY_USUAL = 16
+BEACON_MS_MIN = 30000  # Trickle (RFC 6206): Imin, Imax, k
+BEACON_MS_MAX = 900000
+BEACON_COPIES = 2
 
 # --- pace
 RECEIVE_BURST = 4096  # messages from one neighbour before its bucket is empty
@@ -97,5 +120,7 @@ if not (TEXT_BYTES_MAX < INFLATED_BYTES_MAX < 8192):
     raise ValueError("limits: a text must fit deflate's window")
 if (MTU_BYTES_MIN - 11) * OBJECT_PIECES_MAX < MESSAGE_BYTES_MAX + 2 or OBJECTS_BYTES_MAX < 2 * MESSAGE_BYTES_MAX:
     raise ValueError("limits: a whole message must fit the pieces of an object on the smallest link")
+if not (RADIO_MESSAGE_BYTES_MAX <= MESSAGE_BYTES_MAX and RADIO_CHECKS_ALERT < RADIO_CHECKS_BURST):
+    raise ValueError("limits: a radio carries no more than a message, and not every check is for alerts")
 if RECEIVE_BURST < 2 * BATCH_MESSAGES_MAX:
     raise ValueError("limits: a batch must never empty the bucket by itself")

@@ -16,12 +16,13 @@ class LinkInfo:
     name: unique in this node, e.g. "lan". mtu_bytes: the largest frame one `send` takes; longer ones are fragmented
     by the core. lanes: bit mask of the lanes it carries (bit 0 is the alert lane). broadcast: one send reaches every
     neighbour. ordered: frames arrive in order and whole. small: reconcile by PinSketch instead of ranges.
+    mesh: what is sent there is flooded by the mesh under us, so we pass on nothing that we heard from it.
     burst: messages pushed to one neighbour before `drained` must be heard. cost: 0 free .. 9 dear, for routing.
     bits_per_s: nominal rate, for `airtime_us`.
     """
 
     def __init__(self, name, mtu_bytes=limits.FRAME_BYTES_MAX, lanes=15, broadcast=False, ordered=True, duplex=True,
-                 small=False, burst=limits.BATCH_MESSAGES_MAX, cost=0, bits_per_s=100000000):
+                 small=False, burst=limits.BATCH_MESSAGES_MAX, cost=0, bits_per_s=100000000, mesh=False):
         if not limits.MTU_BYTES_MIN <= mtu_bytes <= limits.FRAME_BYTES_MAX:
             known = (limits.MTU_BYTES_MIN, limits.FRAME_BYTES_MAX, mtu_bytes)
             raise ValueError("mtu_bytes must be %d..%d, not %r" % known)
@@ -37,6 +38,7 @@ class LinkInfo:
         self.burst = burst
         self.cost = cost
         self.bits_per_s = bits_per_s
+        self.mesh = mesh
 
     def airtime_us(self, n_bytes):
         """Microseconds that `n_bytes` occupy this link, at its nominal rate."""
@@ -61,13 +63,23 @@ class LinkOwner:
         """It no longer can. reason: a short stable word ("closed", "timeout", "replaced", "stopped", ...)."""
         raise NotImplementedError
 
-    def frame(self, link, peer, data):
+    def frame(self, link, peer, data, rssi_dbm=None):
         """One whole link frame (bytes) arrived from `peer`."""
         raise NotImplementedError
 
     def drained(self, link, peer):
-        """The driver's queue for `peer` has room again after a send."""
+        """The driver's queue for `peer` has room again after a send; peer is b"" on a broadcast link."""
         raise NotImplementedError
+
+    def heard(self, link, data, signal):
+        """In place of `frame` on a broadcast link. signal: has rssi_dbm, an integer or None."""
+        self.frame(link, b"", data, signal.rssi_dbm)
+
+    def on_air(self, link, token, state, detail):
+        """What became of something sent: the number that `send` gave, a stable word, and a few words for people."""
+
+    def text(self, link, text):
+        """A text of a person by a radio (Meshtastic); who has no use for it ignores it."""
 
     def trouble(self, link, reason, text):
         """The link has a fault that a person can mend: a stable word and one line with what to do; "" clears it."""

@@ -7,13 +7,14 @@ a message or a counted drop with a reason; a wrong command by the shell raises. 
 """
 
 from edge.compat import crypto
-from edge.core import effects, frame, hlc, limits
+from edge.core import beacon, effects, frame, hlc, limits
 from edge.core import message as messages
 from edge.core.cbor import CodecError
 from edge.core.fragment import Reassembler, split
 from edge.core.gossip import Gossip
 from edge.core.outbox import Outbox
 from edge.core.peers import Neighbour
+from edge.core.radio import Air
 
 PROTOCOL_VERSIONS = [1, 1]
 RECEIPT_TTL_S = 30 * 86400
@@ -24,10 +25,11 @@ class Machine:
     """One node's core.
 
     seed: 32-byte Ed25519 seed. name: what people call this node, at most 64 bytes of UTF-8. rng: edge.core.rng.Rng.
-    verify(public, message, signature) -> bool may be replaced by a memoised one in the simulator.
+    verify(public, message, signature) -> bool may be replaced by a memoised one in the simulator. community_key: 32
+    bytes or None, for radio links.
     """
 
-    def __init__(self, seed, name, rng, verify=crypto.verify):
+    def __init__(self, seed, name, rng, verify=crypto.verify, community_key=None):
         if len(seed) != 32:
             raise ValueError("seed must be 32 bytes, not %d" % len(seed))
         if len(name.encode()) > 64:
@@ -42,6 +44,8 @@ class Machine:
         self._verify = verify
         self._effects = []
         self._links = {}  # name -> LinkInfo
+        self._airs = []  # Air of each broadcast link, in order of arrival
+        self._radio_keys = beacon.Keys(community_key)
         self._reassemblers = {}  # name -> Reassembler
         self._neighbours = {}  # (link name, peer) -> Neighbour
         self._order = []  # the same in order of arrival: dicts have no order on MicroPython
@@ -69,6 +73,7 @@ class Machine:
             effects.CLOCK: self._on_clock,
             effects.GONE: self._on_gone,
             effects.LOAD: self._on_load,
+            effects.LOAD_LONG: self._on_load_long,
             effects.BOOT: self._on_boot,
         }
         self._frames = {
@@ -83,10 +88,17 @@ class Machine:
 
     # --- the five verbs
 
-    def receive(self, now_ms, link, peer, data):
-        """A frame (bytes) came from a neighbour that PEER_UP has named. Never raises for what is in it."""
+    def receive(self, now_ms, link, peer, data, rssi_dbm=None):
+        """A frame (bytes) came from a neighbour that PEER_UP has named. Never raises for what is in it.
+
+        On a broadcast link there is none: peer is b"", and rssi_dbm says how strongly it was heard, where known.
+        """
         neighbour = self._neighbours.get((link, peer))
         if neighbour is None:
+            air = self.air(link)
+            if air is not None:
+                self._receive_air(now_ms, air, data, rssi_dbm)
+                return
             self._drop("stranger", link, peer)
             return
         neighbour.heard_ms = now_ms
@@ -110,6 +122,14 @@ class Machine:
         except CodecError as error:
             self._drop(error.reason, link, peer)
 
+    def _receive_air(self, now_ms, air, data, rssi_dbm):
+        try:
+            if not 0 < len(data) <= limits.FRAME_BYTES_MAX:
+                raise CodecError("frame.size")
+            air.receive(now_ms, data, rssi_dbm)
+        except CodecError as error:
+            self._drop(error.reason, air.info.name, b"")
+
     def command(self, now_ms, name, *arguments):
         """A command of the shell (the table is in edge/core/effects.py). Raises ValueError for an unknown one."""
         handler = self._commands.get(name)
@@ -127,6 +147,9 @@ class Machine:
         for neighbour in self._order:
             if neighbour.digest_due_ms <= now_ms:
                 self._greet(now_ms, neighbour)
+        for air in self._airs:
+            if air.deadline() <= now_ms:
+                air.tick(now_ms)
 
     def deadline(self):
         """When the next tick is due, in the same milliseconds; None while nothing is."""
@@ -134,6 +157,10 @@ class Machine:
         for neighbour in self._order:
             if due is None or neighbour.digest_due_ms < due:
                 due = neighbour.digest_due_ms
+        for air in self._airs:
+            air_due_ms = air.deadline()
+            if due is None or air_due_ms < due:
+                due = air_due_ms
         return due
 
     def drain(self):
@@ -153,8 +180,18 @@ class Machine:
         """Whether this neighbour is up."""
         return (link, peer) in self._neighbours
 
+    def air(self, link):
+        """The Air of a broadcast link that is up, or None."""
+        for air in self._airs:
+            if air.info.name == link:
+                return air
+        return None
+
     def pack(self, link, data):
         """Whole messages (list of bytes) as frames for a link, fragmented where its MTU asks for it."""
+        air = self.air(link)
+        if air is not None:
+            return air.pack(data[0]) if data else []
         frames = []
         batch = []
         size = 0
@@ -276,30 +313,42 @@ class Machine:
 
     def _on_message(self, now_ms, neighbour, data):
         neighbour.flow_ms = now_ms
+        message, new = self.take(now_ms, data, neighbour.lanes, neighbour)
+        if message is not None and not new:
+            neighbour.note_known(message.key)
+
+    def take(self, now_ms, data, lanes, source, pay=None):
+        """(Message or None, whether it is new) of a whole message that came from `source`, a Neighbour or an Air.
+
+        lanes: bit mask of those that are carried. pay(now_ms, lane) is called before a signature is checked, and may
+        raise. None: it was refused lately. Raises CodecError, as `pay` may (PROTOCOL 3.6).
+        """
         id = messages.message_id(data)
         if id in self._refused:
             self.count("rx.duplicate")
-            return
+            return None, False
         message = messages.parse(data, id)
         lane = message.lane
-        if not neighbour.lanes & (1 << lane):
+        if not lanes & (1 << lane):
             raise CodecError("lane_not_carried")
         if id in self._pending or self.gossip.holds(lane, message.key):
             self.count("rx.duplicate")
-            neighbour.note_known(message.key)
-            return
+            return message, False
         if message.hlc < self._floors[lane]:
             raise CodecError("below_floor")
         self.clock.check(now_ms, message.hlc, message.expires_s)
         if len(self._pending) >= limits.PENDING_MAX:
             raise CodecError("busy")
+        if pay is not None:
+            pay(now_ms, lane)
         if not messages.verify(message, self._verify):
             self._refuse(id)
             raise CodecError("bad_signature")
         self._note_seq(message)
         self.clock.observe(now_ms, message.hlc)
-        self._pending[id] = (message, neighbour, None)
+        self._pending[id] = (message, source, None)
         self._effects.append((effects.STORE, message))
+        return message, True
 
     def _refuse(self, id):
         """Remember what is not worth another signature check."""
@@ -407,6 +456,14 @@ class Machine:
         for lane in range(limits.LANES):
             if lanes[lane]:
                 self.gossip.load(lane, lanes[lane])
+        for air in self._airs:
+            air.sync.sets.reload()
+
+    def _on_load_long(self, _now_ms, rows):
+        for lane, time, id in rows:
+            self.gossip.load_long(lane, time.to_bytes(6, "big") + id[:10])
+        for air in self._airs:
+            air.sync.sets.reload()
 
     def _on_boot(self, now_ms, next_seq, floors, outbox, last_hlc, owed):
         self._next_seq = max(self._next_seq, next_seq)
@@ -456,7 +513,7 @@ class Machine:
                 if token is not None:
                     self._effects.append((effects.REFUSED, token, "conflict.proved"))
                 continue
-            self.gossip.add(message.lane, message.key)
+            self._add(message)
             if outcome == effects.CONFLICTING:
                 self.count("conflict")
                 self._effects.append((effects.CONFLICT, message, other))
@@ -469,6 +526,15 @@ class Machine:
             if message.dest == self.key and outcome in (effects.NEW, effects.CONFLICTING):
                 self._on_ours(now_ms, message)
             self.gossip.spread(now_ms, self._order, message.lane, message.key, source)
+            for air in self._airs:
+                air.stored(now_ms, message, source is air)
+
+    def _add(self, message):
+        """Into the sets; what is too long for a radio is left out of those told there."""
+        long = len(message.data) > limits.RADIO_MESSAGE_BYTES_MAX
+        if self.gossip.add(message.lane, message.key, long) and not long:
+            for air in self._airs:
+                air.changed(message.lane, message.key)
 
     def _not_kept(self, message, token):
         self.count("drop.store_full")
@@ -492,7 +558,11 @@ class Machine:
 
     def _on_gone(self, _now_ms, lane, rows, floor_hlc):
         for time, id in rows:
-            self.gossip.discard(lane, time.to_bytes(6, "big") + id[:10])
+            key = time.to_bytes(6, "big") + id[:10]
+            long = self.gossip.is_long(lane, key)
+            held = self.gossip.discard(lane, key)
+            for air in self._airs:
+                air.gone(lane, key, held and not long)
         self._raise_floor(lane, floor_hlc)
         self.count("evicted" if floor_hlc else "expired", len(rows))
 
@@ -502,20 +572,24 @@ class Machine:
             self._floors[lane] = floor_hlc
             self.gossip.floor(lane, floor_hlc)
 
-    def _on_link_up(self, _now_ms, info):
+    def _on_link_up(self, now_ms, info):
         self._links[info.name] = info
         self._reassemblers[info.name] = Reassembler(self.count)
+        self._airs = [air for air in self._airs if air.info.name != info.name]
+        if info.broadcast:
+            self._airs.append(Air(self, info, self._radio_keys, self._rng, self._effects_append, now_ms))
 
     def _on_link_down(self, now_ms, link):
         for neighbour in list(self._order):
             if neighbour.link.name == link:
                 self._on_peer_down(now_ms, link, neighbour.peer)
+        self._airs = [air for air in self._airs if air.info.name != link]
         self._links.pop(link, None)
         self._reassemblers.pop(link, None)
 
     def _on_peer_up(self, now_ms, link, peer, key, member):
-        if link not in self._links:
-            raise ValueError("PEER_UP on a link that is not up: %r" % (link,))
+        if link not in self._links or self._links[link].broadcast:
+            raise ValueError("PEER_UP on a link that is not up, or has no peers: %r" % (link,))
         if (link, peer) in self._neighbours:
             self._on_peer_down(now_ms, link, peer)
         if len(self._order) >= limits.PEERS_MAX:
@@ -539,8 +613,11 @@ class Machine:
 
     def _on_pushed(self, now_ms, link, peer):
         neighbour = self._neighbours.get((link, peer))
+        air = self.air(link)
         if neighbour is not None:
             self.gossip.pushed(now_ms, neighbour)
+        elif air is not None:
+            air.pushed(now_ms)
 
     def _on_send_bus(self, _now_ms, link, peer, lane, payload):
         neighbour = self._neighbours.get((link, peer))

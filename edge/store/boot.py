@@ -33,6 +33,12 @@ def places(db: sqlite3.Connection) -> sqlite3.Cursor:
     return db.execute("SELECT lane, hlc, id FROM message INDEXED BY message_place ORDER BY lane, hlc, id")
 
 
+def long_places(db: sqlite3.Connection) -> list[tuple[int, int, bytes]]:
+    """(lane, hlc, id) of the messages that are too long for a radio. Walks the whole table, but not what is in it."""
+    sql = "SELECT lane, hlc, id FROM message WHERE length(data) > ?"
+    return db.execute(sql, (limits.RADIO_MESSAGE_BYTES_MAX,)).fetchall()
+
+
 def state(db: sqlite3.Connection, kept: dict[str, int], own: int, now_s: int) -> State:
     """The State of the node whose key has the number `own`. kept: the numbers that outlived the reboot."""
     seq, hlc = _last(db, own)

@@ -310,6 +310,10 @@ class Store:
         while some := self._read(lambda _db: cursor.fetchmany(256)):
             yield from some
 
+    def long_rows(self) -> list[tuple[int, int, bytes]]:
+        """(lane, hlc, id) of what is too long for a radio link, for LOAD_LONG. Raises StoreError."""
+        return self._read(boot.long_places)
+
     def boot_state(self, own_key: bytes, now_s: int) -> boot.State:
         """(next_seq, floors {lane: hlc}, outbox [(id, dest, expires_s)], last_hlc, owed [(id, author)]) for BOOT.
 
