@@ -261,10 +261,9 @@ class MeshtasticModem(Modem):
         """Raise Refused with the reason, which may come after the queue status that refuses."""
         if not self._nak and self._res != facts.ERROR_QUEUE_FULL:
             await self._until(lambda: self._nak != 0, NAK_MS)
-        if self._nak or self._res != facts.ERROR_QUEUE_FULL:
-            reason = facts.ROUTING_REASONS.get(self._nak or self._res or 0, "tx_failed")
-        else:
-            reason = "queue_full"
+        res = self._res or 0
+        reason = "" if self._nak else facts.RES_REASONS.get(res, "")
+        reason = reason or facts.ROUTING_REASONS.get(self._nak or res, "tx_failed")
         self._count("refused." + reason)
         retry_ms = _RETRY_MS.get(reason)
         if reason == "duty_cycle":

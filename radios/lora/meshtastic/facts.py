@@ -32,9 +32,11 @@ PORT_WAYPOINT, PORT_ALERT, PORT_TELEMETRY, PORT_TRACEROUTE, PORT_PRIVATE = 8, 11
 PRIORITY_DEFAULT, PRIORITY_RELIABLE, PRIORITY_HIGH, PRIORITY_ALERT, PRIORITY_ACK = 64, 70, 100, 110, 120
 
 ERROR_NONE, ERROR_MAX_RETRANSMIT, ERROR_NO_CHANNEL, ERROR_TOO_LARGE, ERROR_DUTY_CYCLE = 0, 5, 6, 7, 9
-ERROR_QUEUE_FULL = 32  # as `res` of a QueueStatus; as a routing error the same number says BAD_REQUEST
+ERROR_QUEUE_FULL = 32  # as `res`; as a routing error the same number says BAD_REQUEST
 ERROR_UNKNOWN_SENDER_KEY, ERROR_RATE_LIMIT, ERROR_UNKNOWN_KEY = 35, 38, 39
 
+# `res` of a QueueStatus that no routing error follows: the device's own errors
+RES_REASONS = {32: "queue_full", 33: "tx_failed", 34: "tx_failed"}
 ROUTING_REASONS = {1: "no_route", 2: "nak", 3: "no_ack", 4: "no_region", 5: "no_ack", 6: "no_channel", 7: "too_large",
                    8: "no_ack", 9: "duty_cycle", 32: "tx_failed", 33: "tx_failed", 34: "key_unknown",
                    35: "key_unknown", 38: "rate_limited", 39: "key_unknown"}
@@ -95,7 +97,7 @@ def phy_of(lora: Record, channel_name: str) -> Phy | None:
         phy.airtime_us(FRAME_BYTES_MAX)
     except ValueError:
         return None
-    if lora["override_frequency"]:
+    if 100 < lora["override_frequency"] < 3000:
         phy.freq_hz = round(lora["override_frequency"] * 1000000)
     elif name:
         slots = max((high_khz - low_khz) * 1000 // bw_hz, 1)

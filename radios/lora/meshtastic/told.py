@@ -120,10 +120,12 @@ class Told:
 def signal_of(packet: Record) -> Signal:
     """How a packet was heard, with how many hops it took. Unknown is None, as is the signal of what came by MQTT."""
     hops: int | None = packet["hop_start"] - packet["hop_limit"]
-    if hops is not None and (hops < 0 or (packet["hop_start"] == 0 and "bitfield" not in packet.get("decoded", {}))):
+    old = packet["hop_start"] == 0 and "bitfield" not in packet.get("decoded", {})  # its sender does not tell
+    if hops is not None and (old or not 0 <= hops <= facts.HOPS_MAX):
         hops = None
-    heard = not packet["via_mqtt"] and packet["rx_rssi"] < 0
-    return Signal(packet["rx_rssi"] if heard else None, round(packet["rx_snr"] * 4) if heard else None, hops,
+    heard = not packet["via_mqtt"] and -200 < packet["rx_rssi"] < 0
+    snr_qdb = round(max(-32.0, min(32.0, packet["rx_snr"])) * 4)
+    return Signal(packet["rx_rssi"] if heard else None, snr_qdb if heard else None, hops,
                   packet["from"].to_bytes(4, "big"))
 
 

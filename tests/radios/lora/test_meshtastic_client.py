@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from radios.lora.meshtastic import stream, wire
 from radios.lora.meshtastic.client import MeshtasticModem
 from radios.lora.meshtastic.lines import tcp_address
 from radios.lora.modem import LinkDown, Refused
 from tests.radios.lora.emulated.meshtastic_device import introduce
 from tests.radios.lora.meshtastic_kit import SPEED, Hall, Mesh, mesh, modem_for, opened, pair, quick
+from tests.radios.lora.test_meshtastic_wire import random_record
 
 BOTH = pytest.mark.parametrize("tcp", [False, True], ids=["serial", "tcp"])
 Scene = Callable[[Mesh, Hall, Hall], Coroutine[Any, Any, None]]
@@ -270,6 +272,21 @@ def test_queue_full() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize(("res", "reason", "again"), [
+    (6, "no_channel", False), (7, "too_large", False), (9, "duty_cycle", True), (32, "queue_full", True),
+    (34, "tx_failed", True), (38, "rate_limited", True), (39, "key_unknown", False), (99, "tx_failed", True),
+])
+def test_what_a_queue_status_says(res: int, reason: str, again: bool) -> None:
+    async def scene(made: Mesh, a: Hall, b: Hall) -> None:
+        made.devices[0].refuse = res
+        a.post(b"refused")
+        await a.until(lambda: a.refusals)
+        assert a.refusals[0][0] == reason and (a.refusals[0][1] is not None) == again
+        assert a.modem.status()["refused." + reason] == 1
+
+    play(scene)
+
+
 def test_a_device_that_is_busy_for_others() -> None:
     """Packets that the device repeats keep its queue from ever being empty: ours counts as gone after its turn."""
 
@@ -475,6 +492,38 @@ def test_an_acknowledgement_that_comes_after_a_reconnect() -> None:
         assert a.states == [("acked", a.sent[0][1].id, "")] and a.downs == ["gone"]
 
     play(scene, tcp=True)
+
+
+def test_any_record_of_a_device() -> None:
+    """10,000 random records, and as many mutated ones: no exception, and only sane facts."""
+
+    async def scene(made: Mesh, a: Hall, b: Hall) -> None:
+        rng = random.Random(9)
+        modem = a.modem
+        assert isinstance(modem, MeshtasticModem)
+        for n in range(20000):
+            record = random_record(rng, wire.FROM_RADIO)
+            record.pop("rebooted", None)
+            if "packet" in record:
+                record["packet"].setdefault("decoded", {})["portnum"] = rng.choice([1, 4, 5, 11, 67, 256])
+            data = bytearray(wire.encode(wire.FROM_RADIO, record))
+            if n % 2 and data:
+                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+            if 0 < len(data) <= 512:
+                modem._bytes(stream.frame(bytes(data)))
+            if n % 100 == 0:
+                modem._facts()
+                assert all(isinstance(value, str | int) for value in modem.status().values())
+                assert modem.utilisation_percent is None or 0 <= modem.utilisation_percent <= 100
+                await asyncio.sleep(0)
+        assert modem.told.firmware and len(modem.told.channels) <= 8
+        for signal in a.signals + [text.signal for text in a.texts]:
+            assert signal.hops is None or 0 <= signal.hops <= 7
+            assert signal.rssi_dbm is None or -200 < signal.rssi_dbm < 0
+            assert signal.snr_qdb is None or -128 <= signal.snr_qdb <= 128
+        assert len(a.texts) > 5
+
+    play(scene)
 
 
 # --- opening
