@@ -16,6 +16,7 @@ QUALITY_SYNCED = 4  # GPS or NTP
 
 _MAX = 2**48 - 1
 _FUTURE = limits.FUTURE_S_MAX << 16
+_FUTURE_UNSURE = limits.FUTURE_UNSURE_S_MAX << 16
 
 
 def _ticks(ms):
@@ -58,8 +59,10 @@ class Clock:
         now = self._shown if now_ms == self._shown_ms else self.now(now_ms)
         if expires_s <= now >> 16:
             raise CodecError("expired")
-        if self.quality >= QUALITY_PEERS and remote > now + _FUTURE:
-            raise CodecError("future")
+        if self.quality >= QUALITY_LAST_SEEN:
+            ahead = _FUTURE if self.quality >= QUALITY_PEERS else _FUTURE_UNSURE
+            if remote > now + ahead:
+                raise CodecError("future")
 
     def floor(self, last):
         """At boot: the last time that we signed or knew. Without a better clock, time goes on from there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -218,3 +219,11 @@ def test_below_is_even_and_bounded() -> None:
     items = list(range(20))
     rng.shuffle(items)
     assert sorted(items) == list(range(20)) != items
+
+
+def test_a_clock_that_was_off_takes_what_is_a_year_ahead_but_nothing_from_2099() -> None:
+    clock = hlc.Clock()
+    clock.set_wall(0, 1_790_000_000_000, hlc.QUALITY_LAST_SEEN)
+    clock.check(0, (1_790_000_000 + 300 * 86400) << 16, 2**33)
+    with pytest.raises(CodecError, match="future"):
+        clock.check(0, 4_080_000_000 << 16, 2**33)
