@@ -209,7 +209,7 @@ class Sync:
         doublings = state & 7
         self._again[key] = now_ms + (_AGAIN_MS << doublings) << 3 | min(doublings + 1, _AGAIN_DOUBLINGS)
         self._machine.count("radio.given")
-        self._flood.wait(now_ms, lane, key, self._flood.slot_ms + self._flood.jitter_ms(8), 1)
+        self._flood.wait(now_ms, lane, key, self._flood.slot_ms + self._flood.jitter_ms(8), 1, whole=True)
 
     # --- asking
 
@@ -241,33 +241,30 @@ class Sync:
                 ask.shorts.pop(pinsketch.short_id(key, self._keys.salt(ask.epoch)), None)
 
     def on_ask(self, now_ms, data):
-        """Somebody asks for messages: those to be sent with whole keys. Raises CodecError."""
+        """Somebody asks for messages: send them, with whole keys. Raises CodecError."""
         lane, epoch, to, shorts = airsets.unpack_ask(data, self._keys)
         if to != self._node[:airsets.TO_BYTES]:
             for ask in self._asks:
                 if ask.lane == lane and ask.epoch & 15 == epoch:
                     for short in shorts:
                         ask.shorts.pop(short, None)
-            return []
+            return
         if lane not in self.sets.lanes:
             raise CodecError("lane_not_carried")
         epochs = [one for one in self._epochs if one & 15 == epoch]
         if not epochs:
             raise CodecError("ask.epoch")
         if not self._pay(now_ms, lane, 1):
-            return []
+            return
         found = self.sets.resolve(lane, epochs[0], shorts)
         if len(self._answered) + len(found) > limits.RADIO_KNOWN_MAX:
             self._answered = {}
-        out = []
         for short in shorts:
             key = found.get(short)
             if key is None or now_ms - self._answered.get(key, now_ms - _ANSWER_MS) < _ANSWER_MS:
                 continue
             self._answered[key] = now_ms
-            self._flood.wait(now_ms, lane, key, self._flood.jitter_ms(1))
-            out.append(key)
-        return out
+            self._flood.wait(now_ms, lane, key, self._flood.jitter_ms(1), whole=True)
 
     # --- time
 

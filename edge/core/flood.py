@@ -10,19 +10,21 @@ from edge.core import limits
 RSSI_WEAK_DBM = -125
 RSSI_STRONG_DBM = -65
 
-_ALWAYS = 1 << 30  # copies that nobody ever hears
+ALWAYS = 1 << 30  # copies that nobody ever hears
 
 
 class Entry:
-    """One message that waits. sure: it goes however many copies are heard. copies_max: so many cancel it otherwise."""
+    """One message that waits. copies_max: so many copies cancel it. repeats: how often it will be said again. whole:
+    somebody may not know its author."""
 
-    def __init__(self, lane, key, due_ms, copies_max, repeats):
+    def __init__(self, lane, key, due_ms, copies_max, repeats, whole):
         self.lane = lane
         self.key = key
         self.due_ms = due_ms
         self.copies_max = copies_max
         self.copies = 0
-        self.repeats = repeats  # how often it will be said again
+        self.repeats = repeats
+        self.whole = whole
         self.round = 0
         self.queued = False
 
@@ -47,24 +49,25 @@ class Flood:
         """How long to wait before passing on what was heard so strongly; None where the modem doesn't say."""
         span = RSSI_STRONG_DBM - RSSI_WEAK_DBM
         above = span // 2 if rssi_dbm is None else min(max(rssi_dbm - RSSI_WEAK_DBM, 0), span)
-        return self.slot_ms // 2 + 4 * self.slot_ms * above // span + self._rng.below(4 * self.slot_ms + 1)
+        return self.slot_ms // 2 + 4 * self.slot_ms * above // span + self._rng.below(8 * self.slot_ms + 1)
 
     def jitter_ms(self, slots):
         """A random delay of at most so many slots."""
         return self._rng.below(slots * self.slot_ms + 1)
 
-    def wait(self, now_ms, lane, key, delay_ms, copies_max=_ALWAYS, repeats=0):
+    def wait(self, now_ms, lane, key, delay_ms, copies_max=ALWAYS, repeats=0, whole=False):
         """A message is to go after a delay, unless `copies_max` copies are heard before. False: there is no room."""
         entry = self._entries.get(key)
         if entry is not None:
             entry.copies_max = max(entry.copies_max, copies_max)
+            entry.whole = entry.whole or whole
             if not entry.queued:
                 entry.due_ms = min(entry.due_ms, now_ms + delay_ms)
             return True
         if len(self._order) >= limits.RADIO_WAITS_MAX and not self._make_room(lane):
             self._count("radio.overflow", 1)
             return False
-        entry = self._entries[key] = Entry(lane, key, now_ms + delay_ms, copies_max, repeats)
+        entry = self._entries[key] = Entry(lane, key, now_ms + delay_ms, copies_max, repeats, whole)
         self._order.append(entry)
         return True
 
@@ -100,6 +103,7 @@ class Flood:
         if entry.round < entry.repeats:
             entry.queued = False
             entry.copies = 0
+            entry.whole = True
             entry.copies_max = limits.RADIO_COPIES
             entry.due_ms = now_ms + (limits.RADIO_REPEAT_MS << entry.round) + self._rng.below(limits.RADIO_REPEAT_MS)
             entry.round += 1

@@ -35,7 +35,7 @@ class Air:
         self._senders = []  # [Sender, lane, last used], the one used longest ago first
         self._signals = {}  # key -> rssi of a message that is not committed yet
         self._unwhole = {}  # author -> messages since its whole key was told
-        self._whole = {}  # keys of messages that are to go with whole keys
+        self._whole_key = None  # of the message that is to be packed with whole keys
         self._flying = 0  # things that the driver has
         self._alert_flying = False
         self._flown_ms = now_ms
@@ -62,8 +62,7 @@ class Air:
         elif kind == objects.NEED_KIND:
             self._on_need(now_ms, data)
         elif kind == _ASK_KIND:
-            for key in self.sync.on_ask(now_ms, data):
-                self._remember(self._whole, key, True)
+            self.sync.on_ask(now_ms, data)
         else:
             raise CodecError("frame.kind")
         self._pump(now_ms)
@@ -147,7 +146,7 @@ class Air:
         one = message.parse(data)
         whole_dest = one.dest is not None and not self.book.keys_of(onair.ref(one.dest))
         told = self._unwhole.get(one.author, 0)
-        asked = self._whole.pop(one.key, False)
+        asked = one.key == self._whole_key or one.lane == limits.LANE_ALERT
         whole = asked or not told
         frame = onair.pack(one, whole, whole_dest or asked)
         if len(frame) > self.info.mtu_bytes:
@@ -193,6 +192,8 @@ class Air:
                 return
             lane, item = found
             if isinstance(item, Entry):
+                if lane != limits.LANE_ALERT:  # an alert has whole keys always, and overtakes one that waits
+                    self._whole_key = item.key if item.whole else None
                 self.flood.said(now_ms, item)
                 self._fly(now_ms, lane, (effects.PUSH, self.info.name, b"", lane, [item.key]))
                 continue
