@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from edge.core.rng import Rng
+from edge.sim import air
 from edge.sim import town as towns
-from edge.sim.town import Layout, Town, airtime_us
+from edge.sim.air import Layout, airtime_us
+from edge.sim.town import Town
 
 
 def counted(town: Town, name: str) -> int:
@@ -23,7 +25,7 @@ def test_the_layout_is_what_it_says() -> None:
     for a, levels in enumerate(layout.levels):
         assert levels
         for b, dbm in levels:
-            assert dbm >= towns._EDGE_DBM and (a, dbm) in layout.levels[b]
+            assert dbm >= air._EDGE_DBM and (a, dbm) in layout.levels[b]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
