@@ -190,7 +190,7 @@ class MeshtasticModem(Modem):
             self._hello_done = self._restarted = False
             self.told = Told()
             self._write_bytes(stream.WAKE)
-            await self._until(lambda: False, 100)
+            await self._until(lambda: False, self._pace.answer_ms // 20)  # it may have to wake
             self._write({"want_config_id": HELLO_NONCE})
             heard_ms = -1
             while heard_ms != self.heard_ms and now_ms() < until_ms:
