@@ -34,6 +34,7 @@ package(  # noqa: F821  the names of a manifest come from MicroPython's own make
         "core/pinsketch.py",
         "core/ranges.py",
         "core/rng.py",
+        "core/sealed.py",
         "leaf.py",
     ],
     base_path=".",

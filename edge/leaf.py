@@ -14,7 +14,7 @@ import os
 import sys
 
 from edge.compat import aio, crypto
-from edge.core import cbor, community, effects, frame, hlc, limits
+from edge.core import community, effects, frame, hlc, limits, sealed
 from edge.core import message as messages
 from edge.core.link import LinkInfo
 from edge.core.rng import Rng
@@ -191,9 +191,9 @@ class Leaf:
         body = message.body()
         try:
             if message.type == messages.DIRECT and message.dest == self.machine.key and crypto.CAN_SIGN:
-                body = cbor.decode(crypto.unseal(self._seed, body.get(3) or b"") or b"")
+                return sealed.unseal(self._seed, message.author, body.get(3))
             text = body.get(1)
-        except (ValueError, AttributeError):
+        except ValueError:
             return None
         return text if isinstance(text, str) else None
 

@@ -160,7 +160,8 @@ class Run:
                 return ANCHOR
             if text in self.config["trust.trusted"]:
                 return TRUSTED
-        return MEMBER if member else UNKNOWN
+            return MEMBER if member else UNKNOWN
+        return UNKNOWN  # a recorded datagram has a good MAC as well; leaves sign what they say
 
     def _metrics(self) -> str:
         status = self.node.status()

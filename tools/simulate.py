@@ -15,6 +15,7 @@ from edge.sim import plan as plans
 from edge.sim.canary import CANARIES
 from edge.sim.plan import Plan
 from edge.sim.world import World
+from tools import simulate_town
 from tools.cli_args import whole
 from tools.cli_show import print_json
 
@@ -51,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--links", choices=plans.LINKS, default="mixed", help="kinds of links (default mixed)")
     parser.add_argument("--canary", choices=sorted(CANARIES), default=None,
                         help="plant a known bug; succeeds only when the checkers find it")
+    parser.add_argument("--town", action="store_true",
+                        help="instead: 50 LoRa nodes on one air, with what they do beside plain flooding")
     parser.add_argument("--trace", default=None, metavar="FILE", help="write every effect of every node as a line")
 
 
@@ -58,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     """Run one world and print what came of it; 0 when all is as it must be."""
     seed = int.from_bytes(os.urandom(4), "big") if args.seed is None else args.seed
     print(f"seed {seed}", file=sys.stderr if args.json else sys.stdout, flush=True)
+    if args.town:
+        return simulate_town.run(seed, args.json)
     reboots, messages = args.reboots, args.messages
     if args.canary:  # a planted bug must have its chance
         reboots = max(reboots, 50)

@@ -13,6 +13,7 @@ SEQ_MAX = 2**32 - 1
 TTL_S_MAX = 366 * 86400
 TTL_S_DEFAULT = 7 * 86400
 FUTURE_S_MAX = 600  # how far ahead of a known clock a message may be
+PEER_TIME_MS_MIN = 3600000  # between two times that neighbours move a clock which goes by them
 FUTURE_UNSURE_S_MAX = 400 * 86400  # the same for a clock that only knows when it was last: a box may have been off
 LEAP_S_MAX = 30 * 86400  # a clock without NTP or GPS that leaps further since it was last sure expires nothing
 SEQ_JUMP_MAX = 100000  # a larger jump is accepted, counted and shown

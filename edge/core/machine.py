@@ -7,14 +7,13 @@ a message or a counted drop with a reason; a wrong command by the shell raises. 
 """
 
 from edge.compat import crypto
-from edge.core import beacon, effects, frame, hlc, limits
+from edge.core import effects, frame, hlc, limits
 from edge.core import message as messages
 from edge.core.cbor import CodecError
 from edge.core.fragment import Reassembler, split
 from edge.core.gossip import Gossip
 from edge.core.outbox import Outbox
 from edge.core.peers import Neighbour
-from edge.core.radio import Air
 
 PROTOCOL_VERSIONS = [1, 1]
 RECEIPT_TTL_S = 30 * 86400
@@ -45,7 +44,7 @@ class Machine:
         self._effects = []
         self._links = {}  # name -> LinkInfo
         self._airs = []  # Air of each broadcast link, in order of arrival
-        self._radio_keys = beacon.Keys(community_key)
+        self._community_key = community_key
         self._reassemblers = {}  # name -> Reassembler
         self._neighbours = {}  # (link name, peer) -> Neighbour
         self._order = []  # the same in order of arrival: dicts have no order on MicroPython
@@ -367,8 +366,8 @@ class Machine:
             self.count("same_key")
             self._next_seq = max(self._next_seq, message.seq + 1)
             return
-        if message.hlc > self._sure_hlc > 0:
-            self._sure_hlc = message.hlc
+        if message.hlc > self._sure_hlc > 0 and self.clock.quality >= hlc.QUALITY_PEERS:
+            self._sure_hlc = message.hlc  # checked against a clock that knows: not from the future
         highest = self._seqs.get(author)
         if highest is None:
             if len(self._seqs) >= limits.AUTHORS_MAX:
@@ -390,7 +389,8 @@ class Machine:
             # never another one than the session authenticated; elsewhere seldom, since what we know of it is void then
             if neighbour.key is not None or now_ms - neighbour.named_ms < limits.DIGEST_MS:
                 raise CodecError("hello.key")
-            neighbour.named_ms = now_ms
+            self._on_peer_up(now_ms, neighbour.link.name, neighbour.peer, None, neighbour.member)
+            return
         first = not neighbour.hello
         neighbour.hello = True
         neighbour.node = node
@@ -468,7 +468,7 @@ class Machine:
     def _on_boot(self, now_ms, next_seq, floors, outbox, last_hlc, owed):
         self._next_seq = max(self._next_seq, next_seq)
         for lane in sorted(floors):
-            self._raise_floor(lane, floors[lane])
+            self._raise_floor(now_ms, lane, floors[lane])
         for id, dest, expires_s in outbox:
             self.outbox.add(id, dest, expires_s)
         self.clock.floor(last_hlc)
@@ -556,18 +556,19 @@ class Machine:
         body = {1: id, 2: messages.DELIVERED}
         self._author(now_ms, None, messages.RECEIPT, limits.LANE_DIRECT, RECEIPT_TTL_S, author, body)
 
-    def _on_gone(self, _now_ms, lane, rows, floor_hlc):
+    def _on_gone(self, now_ms, lane, rows, floor_hlc):
         for time, id in rows:
             key = time.to_bytes(6, "big") + id[:10]
             long = self.gossip.is_long(lane, key)
             held = self.gossip.discard(lane, key)
             for air in self._airs:
                 air.gone(lane, key, held and not long)
-        self._raise_floor(lane, floor_hlc)
+        self._raise_floor(now_ms, lane, floor_hlc)
         self.count("evicted" if floor_hlc else "expired", len(rows))
 
-    def _raise_floor(self, lane, floor_hlc):
-        floor_hlc = min(floor_hlc, messages.HLC_MAX)  # 1 above the newest that went may be beyond all times
+    def _raise_floor(self, now_ms, lane, floor_hlc):
+        # never above our own time: what strangers sign must not close a lane to what comes later
+        floor_hlc = min(floor_hlc, self.clock.now(now_ms))
         if floor_hlc > self._floors[lane]:
             self._floors[lane] = floor_hlc
             self.gossip.floor(lane, floor_hlc)
@@ -577,7 +578,10 @@ class Machine:
         self._reassemblers[info.name] = Reassembler(self.count)
         self._airs = [air for air in self._airs if air.info.name != info.name]
         if info.broadcast:
-            self._airs.append(Air(self, info, self._radio_keys, self._rng, self._effects_append, now_ms))
+            from edge.core import beacon, radio  # 0.4 MB that a node without such a link does not pay
+
+            keys = beacon.Keys(self._community_key)
+            self._airs.append(radio.Air(self, info, keys, self._rng, self._effects_append, now_ms))
 
     def _on_link_down(self, now_ms, link):
         for neighbour in list(self._order):

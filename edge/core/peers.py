@@ -45,7 +45,7 @@ class Neighbour:
         self.member = member
         self.since_ms = now_ms
         self.node = key  # what HELLO said; equals key where the link authenticates
-        self.named_ms = now_ms  # when it last said another key than before
+        self.named_ms = now_ms  # since when it is known by this key
         self.name = ""
         self.lanes = link.lanes
         self.hello = False  # its HELLO has come

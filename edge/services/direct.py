@@ -7,8 +7,7 @@ which is used for nothing else here and never leaves. PROTOCOL 3.4.
 
 from __future__ import annotations
 
-from edge.compat import crypto
-from edge.core import cbor, limits
+from edge.core import limits, sealed
 from edge.core import message as messages
 from edge.errors import BadRequest
 from edge.ports import ANCHOR
@@ -49,10 +48,10 @@ class Direct:
         if key == self._node.key:
             raise BadRequest("that is this node itself", where="to", hint="waypost peers tells who is near")
         try:
-            sealed = crypto.seal(key, cbor.encode({rows.TEXT: text}))
+            content = sealed.seal(self._node.key, key, text)
         except ValueError:
             raise BadRequest(f"{key.hex()[:16]}... is no node's key", where="to", hint="compare it again") from None
-        id = await self._node.post(messages.DIRECT, limits.LANE_DIRECT, ttl_s, key, {rows.SEALED: sealed})
+        id = await self._node.post(messages.DIRECT, limits.LANE_DIRECT, ttl_s, key, {rows.SEALED: content})
         return {"id": id.hex(), "to": key.hex()}
 
     async def list(self, caller: Caller, box: str, limit: int, before_hlc: int | None) -> AsyncIterator[dict[str, Any]]:
@@ -67,7 +66,7 @@ class Direct:
             limit -= min(limit, len(page))
 
     def _received(self, row: dict[str, Any]) -> dict[str, Any]:
-        text = self._open(rows.body_of(row).get(rows.SEALED))
+        text = sealed.unseal(self._seed, row["author"], rows.body_of(row).get(rows.SEALED))
         state = "received" if text is not None else "unreadable"
         return rows.shape(row) | {"text": text, "state": state, "receipt": None}
 
@@ -75,16 +74,3 @@ class Direct:
         by = self._store.receipts([row["id"]]).get(row["id"]) or []
         state = "delivered" if row["dest"] in by else "expired" if row["expires_s"] <= now_s else "stored"
         return rows.shape(row) | {"text": None, "state": state, "receipt": by[0].hex() if by else None}
-
-    def _open(self, sealed: Any) -> str | None:
-        if not isinstance(sealed, bytes):
-            return None
-        inner = crypto.unseal(self._seed, sealed)
-        if inner is None:
-            return None
-        try:
-            body = cbor.decode(inner)
-        except cbor.CodecError:
-            return None
-        text = body.get(rows.TEXT) if isinstance(body, dict) else None
-        return text if isinstance(text, str) else None

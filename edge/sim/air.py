@@ -153,7 +153,7 @@ class Modem:
         self.spent = []  # (begin us, us)
         self.spent_us = 0  # in all
         self.most_us = 0  # in any hour
-        self.bytes = 0
+        self.frames = 0
         self.waited = 0
         self._queue = []  # (lane, order, frame)
         self._order = 0
@@ -186,7 +186,7 @@ class Modem:
         self.spent.append((now_us, took_us))
         self.spent_us += took_us
         self.most_us = max(self.most_us, hour_us + took_us)
-        self.bytes += len(frame)
+        self.frames += 1
         self.town.at((now_us + took_us) // 1000 + 5, self._sent)
 
     def _later(self, at_ms):

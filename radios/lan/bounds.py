@@ -21,7 +21,7 @@ VERIFY_BURST, VERIFY_PER_S = 256, 50  # announces whose signature is looked at
 REPLY_BURST, REPLY_PER_S = 64, 16
 
 # --- sessions
-SESSIONS_MAX = limits.PEERS_MAX - 8  # other links want neighbours too
+SESSIONS_MAX = 40  # with UDP_PEERS_MAX below limits.PEERS_MAX: whom a driver takes, the core must have room for
 SESSIONS_A_HOST_MAX = SESSIONS_MAX // 2  # from one address; this machine itself is not bound by it
 HALF_OPEN_MAX = 16
 HALF_OPEN_A_HOST_MAX = 6
@@ -36,7 +36,7 @@ PAUSE_MS_MAX = 10000
 
 # --- the datagram link
 UDP_MTU_BYTES = 1200
-UDP_PEERS_MAX = 32
+UDP_PEERS_MAX = 20
 UDP_BURST = 4
 UDP_GAP_MS = 4  # drained follows a datagram by so much: a leaf checks a signature in milliseconds
 
@@ -69,3 +69,5 @@ if HALF_OPEN_A_HOST_MAX > HALF_OPEN_MAX or SESSIONS_MAX < 1:
     raise ValueError("lan bounds: more for one host than for all")
 if Pace.expire_ms < 2 * Pace.announce_ms or Pace.yield_ms <= Pace.handshake_ms:
     raise ValueError("lan bounds: one lost announce must not expire a node, nor a slow handshake cross another")
+if SESSIONS_MAX + UDP_PEERS_MAX >= limits.PEERS_MAX:
+    raise ValueError("bounds: the neighbours of both links, and a courier, must fit limits.PEERS_MAX")

@@ -147,10 +147,12 @@ def test_time_from_neighbours() -> None:
     assert clock.quality == hlc.QUALITY_PEERS
     assert clock.now(0) == NOW + 5 * MINUTE
     assert not clock.peer_time(0, NOW + 6 * MINUTE, hlc.QUALITY_PEERS)
-    assert clock.peer_time(0, NOW + 6 * MINUTE, hlc.QUALITY_RTC)
-    assert not clock.peer_time(0, YEAR_2099, hlc.QUALITY_SYNCED)  # once there is a time, it moves little by little
-    assert not clock.peer_time(0, NOW - 60 * MINUTE, hlc.QUALITY_SYNCED)
-    assert clock.set_wall(0, NOW_S * 1000, hlc.QUALITY_SYNCED)
+    assert not clock.peer_time(1000, NOW + 6 * MINUTE, hlc.QUALITY_RTC)  # once there is a time, it moves once an hour
+    hour = 3600001
+    assert clock.peer_time(hour, NOW + 66 * MINUTE, hlc.QUALITY_RTC)
+    assert not clock.peer_time(3 * hour, YEAR_2099, hlc.QUALITY_SYNCED)  # and little by little
+    assert not clock.peer_time(3 * hour, NOW - 60 * MINUTE, hlc.QUALITY_SYNCED)
+    assert clock.set_wall(3 * hour, (NOW_S + 3 * 3600) * 1000, hlc.QUALITY_SYNCED)
     assert not clock.peer_time(0, NOW + MINUTE, hlc.QUALITY_SYNCED)
     own = Clock()
     own.set_wall(0, NOW_S * 1000, hlc.QUALITY_RTC)

@@ -80,7 +80,8 @@ def test_the_sealed_text_opens_with_pynacl() -> None:
     opened = nacl.public.SealedBox(nacl.public.PrivateKey(secret)).decrypt(
         cbor.decode(bytes.fromhex(sealed[0]["body"]))[3])
     assert opened.hex() == sealed[0]["opened"]
-    assert cbor.decode(opened) == {1: "come to the pump at noon"}
+    author = bytes.fromhex(sealed[0]["author"])
+    assert cbor.decode(opened) == {1: "come to the pump at noon", 2: author[:8]}
 
 
 def test_fragments_are_put_together() -> None:

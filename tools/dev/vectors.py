@@ -80,7 +80,7 @@ def _sealed(seed: bytes, plaintext: bytes) -> bytes:
 
 
 def _some_messages() -> list[tuple[str, message.Message]]:
-    inner = cbor.encode({1: "come to the pump at noon"})
+    inner = cbor.encode({1: "come to the pump at noon", 2: _key(ALICE)[:8]})
     direct = _made(ALICE, 3, {3: _sealed(BOB, inner)}, lane=1, type=message.DIRECT, dest=_key(BOB), ttl_s=2592000)
     body = {0: None, 1: [True, -5, b"\0"]}
     payload = {1: 5, 2: NOW + 5, 3: 3600, 4: 3, 5: 60000, 7: body, 8: "kept", 70000: {"a": 1}}
