@@ -54,3 +54,10 @@ def test_trace(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
         lines = file.read().splitlines()
     assert len(lines) == json.loads(capsys.readouterr().out)["effects"]
     assert all(line.split()[1] in "012" for line in lines)
+
+
+def test_the_town_prints_its_seed_first_and_one_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--town", "--seed", "1") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "seed 1"
+    assert sum("waypost" in line for line in lines) == sum("flooding" in line for line in lines) == 4
