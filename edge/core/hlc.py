@@ -99,7 +99,8 @@ class Clock:
         """What an authenticated neighbour's clock shows. True when we go by it from now on.
 
         Only a better one than ours is believed, and none where we have a clock of our own; never one behind what we
-        have signed, and once we have a time from neighbours another one moves it by limits.FUTURE_S_MAX at most, once in limits.PEER_TIME_MS_MIN.
+        have signed, and once we have a time from neighbours another one moves it by limits.FUTURE_S_MAX at most, once
+        in limits.PEER_TIME_MS_MIN.
         """
         now = self.now(now_ms)
         if remote_quality == self.quality == QUALITY_LAST_SEEN:
@@ -107,10 +108,12 @@ class Clock:
                 return False
         elif remote_quality <= self.quality or remote + _FUTURE < max(self._shown, self._last):
             return False
-        if self.quality > QUALITY_PEERS or (self.quality == QUALITY_PEERS and remote > now + _FUTURE):
+        if self.quality > QUALITY_PEERS:
             return False
-        if self.quality == QUALITY_PEERS and self._base_ms is not None and now_ms - self._base_ms < limits.PEER_TIME_MS_MIN:
-            return False
+        if self.quality == QUALITY_PEERS:
+            lately = self._base_ms is not None and now_ms - self._base_ms < limits.PEER_TIME_MS_MIN
+            if lately or remote > now + _FUTURE:
+                return False
         self._set(now_ms, remote, min(remote_quality, QUALITY_PEERS))
         return True
 
