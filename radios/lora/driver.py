@@ -5,7 +5,8 @@ at a time, the governor is asked before each one. What was accepted is sent, or 
 lost in the middle of a packet, the packet is sent again (a copy does no harm, a hole does). Messages are the core's
 affair, the law the governor's. It is a broadcast link: it has no peers. edge/core/link.py is the face it shows.
 
-settings: modem (a name in MODEMS), device, region, and what the modem takes; see there.
+settings: modem (a name in MODEMS), device, region, state_dir (where the airtime used is kept), what radios.lora.keeper
+takes, and what the modem takes.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ import time
 from edge.core import limits
 from edge.core.link import Driver, LinkInfo, LinkOwner
 from radios.lora import jobs
+from radios.lora.governor import ALERT, BOT
 from radios.lora.jobs import Job
+from radios.lora.keeper import Keeper, open_ledger
 from radios.lora.modem import LinkDown, Modem, Pace, Refused, Signal, Text
 from radios.lora.supervisor import Supervised, Supervisor, now_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from radios.lora.governor import Never
 
 MODEMS = {
     "meshtastic": "radios.lora.meshtastic.client:MeshtasticModem",
@@ -36,6 +41,8 @@ MODEMS = {
 _RAW = ("freq_hz", "bw_hz", "sf", "cr_den", "power_dbm")
 _NEEDS = {"meshtastic": (), "meshtastic-udp": (), "e22": ("freq_hz", "air_rate", "power_dbm")}
 FRAME_BYTES_MAX = 231  # what the tightest mesh carries whole
+UNLAWFUL = ("no_region", "unknown_region", "region_differs", "out_of_band", "too_wide", "too_strong", "must_listen")
+_WAITS = {"share": "for its part of the airtime", "quiet": "for a quieter channel"}
 LOSSES_MAX = 3  # a packet with which the radio was lost so often is suspect
 REFUSALS_MAX = 5
 HOLD_MS_MIN = 50
@@ -75,7 +82,8 @@ class LoraDriver(Driver, Supervised):
         self._name = name
         self._owner: Any = owner
         self._pace = pace or Pace()
-        self._governor: Any = governor or _Silent()
+        self._governor: Any = governor or Keeper(settings, self.modem,
+                                                 open_ledger(str(settings.get("state_dir", "")), now_ms()))
         self._supervisor = Supervisor(self.modem, self._pace, self, self._serve)
         self._wake = asyncio.Event()
         self._token = 0
@@ -98,6 +106,7 @@ class LoraDriver(Driver, Supervised):
         """Give the radio back; what still waits is forgotten."""
         self._running = False
         await self._supervisor.stop()
+        self._governor.close(now_ms())
         self.jobs.clear()
 
     def send(self, peer: bytes | None, lane: int, frame: bytes) -> int:
@@ -140,7 +149,7 @@ class LoraDriver(Driver, Supervised):
                             ("utilisation_percent", self.modem.utilisation_percent)):
             if value is not None:
                 out[name] = value
-        out.update(self._governor.status())
+        out.update(self._governor.status(now_ms()))
         out.update({"radio." + name: value for name, value in self.modem.status().items()})
         for reason, text in self._troubles.items():
             out["trouble." + reason] = text
@@ -156,6 +165,7 @@ class LoraDriver(Driver, Supervised):
         for reason in [reason for reason in self._troubles if reason.startswith("radio_")]:
             self._clear_trouble(reason)
         self._learn()
+        self._lawful(self._governor.ask(now_ms(), ALERT, 0))
 
     def radio_down(self, reason: str, text: str) -> None:
         """See Supervised."""
@@ -190,6 +200,20 @@ class LoraDriver(Driver, Supervised):
     def _learn(self) -> None:
         if self.modem.utilisation_percent is not None:
             self._governor.utilisation(self.modem.utilisation_percent)
+        if self._governor.fault:
+            self._trouble("airtime", self._governor.fault)
+        else:
+            self._clear_trouble("airtime")
+
+    def _lawful(self, answer: int | Never) -> bool:
+        """Whether the governor will let something go some time; if not, say what a person can mend."""
+        if isinstance(answer, int):
+            for reason in [reason for reason in self._troubles if reason in UNLAWFUL]:
+                self._clear_trouble(reason)
+            return True
+        if answer.reason in UNLAWFUL:
+            self._trouble(answer.reason, answer.text or _REASONS.get(answer.reason, answer.reason))
+        return False
 
     # --- sending
 
@@ -210,25 +234,31 @@ class LoraDriver(Driver, Supervised):
         if at_ms < self._hold_until_ms:
             return None, self._hold_until_ms - at_ms
         self._learn()
-        while True:
-            job = self.jobs.first(at_ms)
-            if job is None:
-                return None, self.jobs.soonest_ms(at_ms)
+        held: dict[int, int] = {}  # classes that have to wait, and how long
+        for job in list(self.jobs):
+            kind = self._lane_class(job)
+            if job.not_before_ms > at_ms or kind in held:
+                continue
             try:
                 airtime_us = self.modem.airtime_us(len(job.frame))
             except Refused as refused:
                 self.jobs.take(job)
                 self._refuse(job, refused.reason if self.modem.region or not self.modem.paces_itself else "no_region")
                 continue
-            answer = self._governor.ask(at_ms, self._lane_class(job), airtime_us)
-            if not isinstance(answer, int):
+            answer = self._governor.ask(at_ms, kind, airtime_us)
+            if not self._lawful(answer):
                 self.jobs.take(job)
-                self._refuse(job, answer.reason)
+                self._refuse(job, answer.reason, answer.text)
             elif answer > 0:
-                self._wait(job, at_ms, answer, "for airtime")
-                return None, min(answer, self.jobs.soonest_ms(at_ms))
+                why = getattr(answer, "reason", "airtime")
+                held[kind] = answer
+                if why != "ledger":  # that is over before anybody has read it
+                    self._wait(job, at_ms, answer, _WAITS.get(why, "for airtime"))
+                if why not in ("share", "quiet"):  # nobody below may go either
+                    break
             else:
                 return job, 0
+        return None, min([*held.values(), self.jobs.soonest_ms(at_ms)])
 
     async def _transmit(self, job: Job) -> None:
         """Hand one packet to the device and wait until it has left."""
@@ -243,13 +273,17 @@ class LoraDriver(Driver, Supervised):
             else:
                 sent = await self.modem.send_text(job.to, job.channel, job.text, job.hop_limit, alert=job.alert)
         except Refused as refused:
+            self._governor.settle(now_ms() + refused.airtime_us // 1000, refused.airtime_us)
             self._refused(job, refused)
         except ValueError:
+            self._governor.settle(now_ms(), 0)
             self._refuse(job, "too_large")
         except (LinkDown, asyncio.CancelledError):
+            self._governor.settle(now_ms(), sure=False)
             self._was_lost(job)
             raise
-        else:
+        else:  # a device may say so when it begins
+            self._governor.settle(now_ms() + sent.airtime_us // 1000, sent.airtime_us)
             job.sent_id = sent.id
             self._count("tx.frames" if job.text is None else "tx.texts")
             self._finish(job, jobs.SENT, f"{sent.airtime_us // 1000} ms")
@@ -292,7 +326,7 @@ class LoraDriver(Driver, Supervised):
         return job.token
 
     def _lane_class(self, job: Job) -> int:
-        return job.lane
+        return BOT if job.text is not None and job.lane != limits.LANE_ALERT else job.lane
 
     # --- saying what became of it
 
@@ -300,11 +334,11 @@ class LoraDriver(Driver, Supervised):
         until = time.strftime("%H:%M", time.localtime(time.time() + wait_ms / 1000))
         self._state(job, jobs.WAITING, f"{why} until {until}")
 
-    def _refuse(self, job: Job, reason: str) -> None:
+    def _refuse(self, job: Job, reason: str, text: str = "") -> None:
         self._count("tx.never." + reason)
         if reason == "no_region":
-            self._trouble(reason, _REASONS[reason])
-        self._finish(job, jobs.REFUSED, _REASONS.get(reason, reason))
+            self._trouble(reason, text or _REASONS[reason])
+        self._finish(job, jobs.REFUSED, text or _REASONS.get(reason, reason))
 
     def _finish(self, job: Job, state: str, detail: str) -> None:
         self.jobs.recent.append(job)
@@ -335,21 +369,6 @@ class LoraDriver(Driver, Supervised):
 
     def _count(self, name: str) -> None:
         self.counters[name] = self.counters.get(name, 0) + 1
-
-
-class _Silent:
-    """The governor of a link that has none: nothing is sent."""
-
-    reason = "no_region"
-
-    def ask(self, now_ms: int, lane_class: int, airtime_us: int) -> _Silent:
-        return self
-
-    def utilisation(self, percent: int) -> None:
-        pass
-
-    def status(self) -> dict[str, str | int]:
-        return {"airtime": "no region is set"}
 
 
 def make_modem(settings: dict[str, Any], pace: Pace) -> Modem:

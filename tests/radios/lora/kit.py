@@ -75,13 +75,16 @@ class Listener(Heard):
 
 
 class Allow:
-    """A governor for tests: `answer` to what is asked, and what was spent."""
+    """A governor for tests: `answer` to what is asked, what was spent and how it ended."""
+
+    fault = ""
 
     def __init__(self) -> None:
         self.answer: Any = 0
         self.lane_answers: dict[int, Any] = {}
         self.asked: list[tuple[int, int]] = []
         self.spends: list[tuple[int, int]] = []
+        self.settled: list[tuple[int | None, bool]] = []
         self.utilisations: list[int] = []
 
     def ask(self, now_ms: int, lane_class: int, airtime_us: int) -> Any:
@@ -91,10 +94,16 @@ class Allow:
     def spent(self, now_ms: int, lane_class: int, airtime_us: int) -> None:
         self.spends.append((lane_class, airtime_us))
 
+    def settle(self, now_ms: int, airtime_us: int | None = None, *, sure: bool = True) -> None:
+        self.settled.append((airtime_us, sure))
+
     def utilisation(self, percent: int) -> None:
         self.utilisations.append(percent)
 
-    def status(self) -> dict[str, str | int]:
+    def close(self, now_ms: int) -> None:
+        pass
+
+    def status(self, now_ms: int) -> dict[str, str | int]:
         return {}
 
 
