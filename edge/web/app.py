@@ -20,7 +20,7 @@ from edge.core import limits
 from edge.errors import BadRequest, RateLimited, Unauthorized, Unavailable, WaypostError
 from edge.ports import PAGE, BusPort, NodePort
 from edge.web.condition import condition
-from edge.web.guard import Buckets, client_of, same_origin
+from edge.web.guard import Buckets, client_of, is_here, same_origin
 from edge.web.live import Live
 
 STATIC = {
@@ -144,6 +144,8 @@ class _Pages:
     async def metrics(self, request: Request) -> Response:
         if self._metrics is None:
             return _error(WaypostError("this node keeps no metrics"), 404)
+        if not is_here(_address(request)):
+            raise Unauthorized("the counters are for this machine only", hint="ask on the node itself, or over ssh -L")
         return Response(self._metrics(), 200, {"Content-Type": "text/plain; version=0.0.4; charset=UTF-8"})
 
 

@@ -15,6 +15,7 @@ POST_EVERY_MS = 10_000  # and then one in so many milliseconds
 ALL_BURST = 60
 ALL_EVERY_MS = 1_000
 CLIENTS_MAX = 256
+_LOCAL = (".local", ".lan", ".home", ".internal", ".home.arpa", ".localhost")
 
 
 def same_origin(headers: Mapping[str, str]) -> bool:
@@ -30,7 +31,19 @@ def same_origin(headers: Mapping[str, str]) -> bool:
     if origin is None:
         return True
     scheme, _, place = origin.partition("://")
-    return scheme in ("http", "https") and place.lower() == (headers.get("Host") or "").lower()
+    host = (headers.get("Host") or "").lower()
+    return scheme in ("http", "https") and place.lower() == host and _is_local(host)
+
+
+def _is_local(host: str) -> bool:
+    """Whether this can be a name of ours: a public one that leads here is somebody else's page (DNS rebinding)."""
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    return name[:1] == "[" or "." not in name or name.endswith(_LOCAL) or name.replace(".", "").isdigit()
+
+
+def is_here(address: str) -> bool:
+    """Whether a client's address is this machine's own."""
+    return client_of(address) in _HERE
 
 
 def client_of(address: str) -> str:
@@ -44,6 +57,9 @@ def client_of(address: str) -> str:
     if gap:
         groups += ["0"] * (8 - len(groups) - len(tail.split(":") if tail else []))
     return ":".join(groups[:4])
+
+
+_HERE = ("127.0.0.1", "", client_of("::1"))
 
 
 class Buckets:

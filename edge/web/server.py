@@ -13,7 +13,7 @@ import errno
 import socket
 from collections.abc import Callable
 
-from edge.web.guard import client_of
+from edge.web.guard import client_of, is_here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ REQUEST_S = 10.0
 WRITE_S = 20.0
 GONE_MS = 30_000  # unacknowledged for so long: the phone has left
 TCP_USER_TIMEOUT = 18  # Linux, tcp(7)
-_HERE = ("127.0.0.1", "", client_of("::1"))
 
 
 class WebServer:
@@ -110,7 +109,7 @@ class WebServer:
         if len(self._tasks) >= CONNECTIONS_MAX:
             return False
         mine = sum(one == client for one in self._tasks.values())
-        return mine < CONNECTIONS_A_CLIENT_MAX or client in _HERE
+        return mine < CONNECTIONS_A_CLIENT_MAX or is_here(client)
 
     def _load(self) -> tuple[Any, Any]:
         from microdot.microdot import Request

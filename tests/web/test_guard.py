@@ -21,6 +21,10 @@ class Clock:
     ({"Origin": "http://[fe80::1]:8080", "Host": "[fe80::1]:8080", "Sec-Fetch-Site": "same-origin"}, True),
     ({"Origin": "http://mill.local", "Host": "mill.local:8080"}, False),
     ({"Origin": "http://evil.example", "Host": "mill.local:8080"}, False),
+    ({"Origin": "http://evil.example:8080", "Host": "evil.example:8080"}, False),  # a public name that leads here
+    ({"Origin": "http://10.42.0.1:8080", "Host": "10.42.0.1:8080"}, True),
+    ({"Origin": "http://mill:8080", "Host": "mill:8080"}, True),
+    ({"Origin": "http://mill.home.arpa", "Host": "mill.home.arpa"}, True),
     ({"Origin": "null", "Host": "mill.local:8080"}, False),
     ({"Origin": "http://mill.local:8080"}, False),
     ({"Host": "mill.local:8080", "Sec-Fetch-Site": "cross-site"}, False),
@@ -75,3 +79,8 @@ def test_memory_is_bounded_and_the_busiest_are_remembered() -> None:
         buckets.take(f"10.1.{n // 250}.{n % 250}")
     assert len(buckets) <= guard.CLIENTS_MAX
     assert buckets.take("10.9.9.9") > 0
+
+
+def test_this_machine_is_known_by_its_loopback_addresses() -> None:
+    assert guard.is_here("127.0.0.1") and guard.is_here("::1") and guard.is_here("::ffff:127.0.0.1")
+    assert not guard.is_here("10.42.0.7") and not guard.is_here("fe80::1")
