@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from edge.web import guard
 from edge.web import server as server_module
 from edge.web.server import WebServer
 from tests.web.fakes import FakeBus, FakeNode, Reply, get, raw
@@ -130,7 +131,7 @@ def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_client_does_not_shut_the_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "CONNECTIONS_A_CLIENT_MAX", 2)
-    monkeypatch.setattr(server_module, "_HERE", ("127.0.0.9",))
+    monkeypatch.setattr(guard, "_HERE", ("127.0.0.9",))
 
     async def main() -> None:
         server, _ = make()
