@@ -194,7 +194,7 @@ class LoraDriver(Driver, Supervised):
             self._learn()
             return
         job = self.jobs.sent(id)
-        if job is not None and job.state in (jobs.SENT, jobs.FAILED):
+        if job is not None and job.state in (jobs.SENT, jobs.RELAYED, jobs.FAILED):
             self._state(job, state, _REASONS.get(reason, reason))
 
     def _learn(self) -> None:

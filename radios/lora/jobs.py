@@ -1,6 +1,6 @@
 """What waits for one radio: bounded for each lane, the highest lane first, and the state of each thing for people.
 
-    queued -> waiting -> on_air -> sent -> acked | failed          (the last two for texts to one person)
+    queued -> waiting -> on_air -> sent -> [relayed] -> acked | failed      (the last three for texts to one person)
        '---------'----------'----> refused                         (and back to queued when the radio was lost)
 
 It knows frames as bytes and lanes as 0 (alert) to 3 (bulk); when something may go is not decided here.
@@ -20,6 +20,7 @@ LANE_JOBS_MAX = 16
 RECENT_MAX = 32  # finished ones that are remembered
 
 QUEUED, WAITING, ON_AIR, SENT = "queued", "waiting", "on_air", "sent"
+RELAYED = "relayed"  # a neighbour passed it on; whether it arrived is not known yet
 ACKED, FAILED, REFUSED, CANCELLED = "acked", "failed", "refused", "cancelled"
 NOTHING_MS = 1 << 40
 
@@ -79,8 +80,10 @@ class Jobs:
         self._lanes[job.lane].append(job)
 
     def put_back(self, job: Job) -> None:
-        """Before all others of its lane."""
-        self._lanes[job.lane].appendleft(job)
+        """Back to its place in its lane: those that came before it stay before it."""
+        lane = self._lanes[job.lane]
+        place = sum(other.token < job.token for other in lane)
+        lane.insert(place, job)
 
     def first(self, now_ms: int) -> Job | None:
         """The next that may go by its own time."""

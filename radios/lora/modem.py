@@ -167,8 +167,8 @@ class Modem:
         """Take the device, check that it is the right one, set it up and read back. Raises LinkDown, with nothing held.
 
         The three are called from the event loop, never from within a verb of ours. on_state(state, id, reason) has
-        state "acked" or "failed" for a packet sent before, "down" when the device was lost (reason, id 0; close it),
-        "facts" when a fact above changed. It may be opened again after close.
+        state "relayed", "acked" or "failed" for a packet sent before, "down" when the device was lost (reason, id 0;
+        close it), "facts" when a fact above changed. It may be opened again after close.
         """
         raise NotImplementedError
 

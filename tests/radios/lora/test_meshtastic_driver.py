@@ -143,7 +143,6 @@ def test_an_acknowledgement_that_outruns_the_send() -> None:
     asyncio.run(go())
 
 
-@pytest.mark.xfail(strict=False, reason="Jobs.put_back puts the later part before the earlier one")
 def test_parts_keep_their_order() -> None:
     async def go() -> None:
         async with mesh_world() as made:
@@ -156,7 +155,6 @@ def test_parts_keep_their_order() -> None:
     asyncio.run(go())
 
 
-@pytest.mark.xfail(strict=False, reason="LoraDriver.radio_state hears nothing after relayed")
 def test_a_relayed_text_is_acknowledged_in_the_end() -> None:
     async def go() -> None:
         async with mesh_world() as made:
