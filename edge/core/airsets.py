@@ -1,6 +1,7 @@
 """Which messages a node has, told to everybody who hears it, and asking for those that are missing. PROTOCOL 15.5.
 
     sets    lanes told | lanes sketched << 4    for each lane told: count u8, digest 2, [c u8, c syndromes of 4]
+    window  0d | lane u8    epoch u16    from 5    since u32    until u32    count u8    syndromes of 4    [tag 4]
     ask     0c | lane | epoch << 4    to 5    short ids of 4    [tag 4]
 
 Sets follow a beacon in its frame and are covered by its MAC. One salt serves every node of a community for an epoch, so
@@ -13,6 +14,8 @@ from edge.core import limits
 from edge.core.cbor import CodecError
 
 ASK_KIND = 0x0C
+WINDOW_KIND = 0x0D
+WINDOW_HEAD_BYTES = 18
 TO_BYTES = 5
 
 _DIGEST_BYTES = 2
@@ -70,6 +73,31 @@ def unpack_sets(data):
     if at != len(data):
         raise CodecError("sets.form")
     return out
+
+
+def pack_window(lane, epoch, node, since_s, until_s, count, sketch, keys):
+    """The sketch (bytes) of the messages of a lane with times in [since_s, until_s). node: 5 bytes of the sender's."""
+    if not since_s < until_s or len(node) != TO_BYTES or not sketch:
+        raise ValueError("a window has a beginning before its end, a sender and a sketch")
+    return keys.put_tag(b"".join((
+        bytes((WINDOW_KIND, lane)), epoch.to_bytes(2, "big"), node, since_s.to_bytes(4, "big"),
+        until_s.to_bytes(4, "big"), bytes((count & 255,)), sketch)))
+
+
+def unpack_window(data, keys):
+    """(lane, epoch, node, since_s, until_s, count modulo 256, sketch). CodecError: "window.form" or "radio.tag"."""
+    if data[:1] != bytes((WINDOW_KIND,)):
+        raise CodecError("window.form")
+    body = keys.take_tag(data)
+    size = len(body) - WINDOW_HEAD_BYTES
+    if not 0 < size <= limits.SKETCH_CAPACITY_MAX * _SHORT_BYTES or size % _SHORT_BYTES or body[1] >= limits.LANES:
+        raise CodecError("window.form")
+    since_s = int.from_bytes(body[9:13], "big")
+    until_s = int.from_bytes(body[13:17], "big")
+    if since_s >= until_s:
+        raise CodecError("window.form")
+    epoch = int.from_bytes(body[2:4], "big")
+    return body[1], epoch, body[4:9], since_s, until_s, body[17], body[WINDOW_HEAD_BYTES:]
 
 
 def pack_ask(lane, epoch, to, shorts, keys):

@@ -75,6 +75,29 @@ class Sets:
                     self._step(lane, growing)
                     return
 
+    def window(self, lane, until_s, n):
+        """since_s of the window of about `n` messages that ends before until_s; 0 where it is the oldest."""
+        index = self._gossip.index[lane]
+        rank = index.count(b"", _bound(until_s)) - n
+        if rank <= 0:
+            return 0
+        return min(int.from_bytes(index.key_at(rank)[:4], "big"), until_s - 1)
+
+    def window_sketch(self, lane, epoch, since_s, until_s, capacity):
+        """(how many messages there are in a window, their Sketch); None in its place where they are too many."""
+        index = self._gossip.index[lane]
+        sketch = pinsketch.Sketch(capacity)
+        count = index.count(_bound(since_s), _bound(until_s))
+        if count > limits.RADIO_WINDOW_KEYS_MAX:
+            return count, None
+        salt = self._keys.salt(epoch)
+        count = 0
+        for key in index.keys(_bound(since_s), _bound(until_s)):
+            if key not in self._gossip.long[lane]:
+                count += 1
+                sketch.add(pinsketch.short_id(key, salt))
+        return count, sketch
+
     def resolve(self, lane, epoch, shorts):
         """{short id: key} of those of `shorts` (list) that we have."""
         salt = self._keys.salt(epoch)
@@ -122,3 +145,8 @@ class Sets:
             growing.next = None
         else:
             growing.next = (int.from_bytes(last, "big") + 1).to_bytes(16, "big")
+
+
+def _bound(time_s):
+    """The bound of keys at a time: the end of all for the last second there is."""
+    return b"" if time_s >= 0xFFFFFFFF else time_s.to_bytes(4, "big")

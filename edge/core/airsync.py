@@ -20,6 +20,7 @@ _ANSWER_MS = 10000  # an answer is not repeated for so long
 _SLACK = 8  # a sketch allows for so many differences beside the difference of the counts
 _SURE = 2  # sums to spare, so that no large set is taken for a small one
 _ASKS_MAX = 8
+_END_S = 0xFFFFFFFF
 _FORGET_MS = 4 * limits.BEACON_MS_MAX
 
 
@@ -64,6 +65,8 @@ class Sync:
         self._epochs = []  # of our last beacons
         self._owed = [0] * limits.LANES  # sketches still to be sent
         self._capacity = [0] * limits.LANES
+        self._windows = []  # (lane, frame) to go behind the beacon
+        self._until_s = [_END_S] * limits.LANES  # where the next window ends
         self._asks = []
         self._again = {}  # key -> due_ms << 3 | doublings: sent unasked
         self._answered = {}  # key -> ms
@@ -79,25 +82,60 @@ class Sync:
             self._epochs = self._epochs[-1:] + [epoch]
         self._sequence = min(max(self._sequence + 1, time_s), 0xFFFFFFFF)
         lanes = self.sets.lanes
-        room = self._info.mtu_bytes - beacon.BEACON_BYTES - 1 - 3 * len(lanes)
+        room = alone = self._info.mtu_bytes - beacon.BEACON_BYTES - 1 - 3 * len(lanes) - 1
         told = []
         for lane in lanes:
             data = b""
-            if self._owed[lane] and room > 4:
-                data = self._sketch(lane, epoch, (room - 1) // pinsketch.ELEMENT_BYTES)
+            capacity = max(limits.SKETCH_CAPACITY_USUAL, self._capacity[lane])
+            if self._owed[lane] and capacity * pinsketch.ELEMENT_BYTES > alone:
+                self._owed[lane] -= 1
+                self._window(lane, epoch)
+            elif self._owed[lane] and capacity * pinsketch.ELEMENT_BYTES <= room:
+                data = self._sketch(lane, epoch, capacity)
                 room -= len(data) + 1 if data else 0
             told.append((lane, self.sets.count(lane), self.sets.digest(lane, epoch), data))
         values = beacon.Beacon(self._sequence, self._node, 0, time_s & 0xFFFFFFFF, min(self._machine.clock.quality, 15),
                                0, 3, queue, beacon.BATTERY_UNKNOWN)
         return beacon.pack(values, self._keys, airsets.pack_sets(told))
 
-    def _sketch(self, lane, epoch, capacity_max):
+    def _sketch(self, lane, epoch, capacity):
         sketch = self.sets.sketch(lane, epoch)
         if sketch is None:
             return b""
         self._owed[lane] -= 1
-        capacity = max(limits.SKETCH_CAPACITY_USUAL, self._capacity[lane])
-        return sketch.to_bytes(min(capacity, capacity_max, limits.SKETCH_CAPACITY_MAX))
+        return sketch.to_bytes(capacity)
+
+    def _window(self, lane, epoch):
+        """No sketch of the whole lane would do: one of a window in time, each before the last, so that all is told."""
+        room = self._info.mtu_bytes - airsets.WINDOW_HEAD_BYTES - beacon.TAG_BYTES
+        capacity = min(room // pinsketch.ELEMENT_BYTES, limits.SKETCH_CAPACITY_MAX)
+        until_s = self._until_s[lane]
+        since_s = self.sets.window(lane, until_s, capacity - _SLACK)
+        self._until_s[lane] = since_s or _END_S
+        count, sketch = self.sets.window_sketch(lane, epoch, since_s, until_s, capacity)
+        if sketch is not None:
+            self._machine.count("radio.windows")
+            self._windows.append((lane, airsets.pack_window(
+                lane, epoch, self._node[:airsets.TO_BYTES], since_s, until_s, count, sketch.to_bytes(), self._keys)))
+
+    def windows(self):
+        """[(lane, frame), ...]: what goes behind the beacon that was packed last."""
+        out, self._windows = self._windows, []
+        return out
+
+    def on_window(self, now_ms, data):
+        """The sketch of a window came. Raises CodecError."""
+        lane, epoch, node, since_s, until_s, count, sketch = airsets.unpack_window(data, self._keys)
+        if lane not in self.sets.lanes:
+            raise CodecError("lane_not_carried")
+        capacity = len(sketch) // pinsketch.ELEMENT_BYTES
+        if node == self._node[:airsets.TO_BYTES] or not self._pay(now_ms, lane, 16 + capacity * capacity // 64):
+            return
+        held, ours = self.sets.window_sketch(lane, epoch, since_s, until_s, capacity)
+        gap = (held - count + 128 & 255) - 128
+        if ours is None or not self._decode(now_ms, lane, epoch, node, ours, sketch, gap):
+            self._owed[lane] = _SKETCHES  # our own windows are shorter where we have more
+            self._capacity[lane] = limits.SKETCH_CAPACITY_MAX
 
     # --- others'
 
@@ -147,6 +185,8 @@ class Sync:
                 continue
             if self.sets.digest(lane, epoch) == digest:
                 heard.told.pop(lane, None)
+                self._capacity[lane] = 0
+                self._until_s[lane] = _END_S
                 continue
             same = False
             if heard.told.get(lane) != (count, digest):
@@ -175,13 +215,19 @@ class Sync:
         ours = self.sets.sketch(lane, epoch)
         if ours is None:
             return False
-        both = pinsketch.Sketch.from_bytes(ours.to_bytes(capacity))
+        ours = pinsketch.Sketch.from_bytes(ours.to_bytes(capacity))
+        if not self._decode(now_ms, lane, epoch, heard.node[:airsets.TO_BYTES], ours, data, gap):
+            return False
+        self._capacity[lane] = 0
+        return True
+
+    def _decode(self, now_ms, lane, epoch, node, both, data, gap):
+        """Give and ask for what differs between our Sketch and the other's (bytes); False where that can't be told."""
         both.merge(pinsketch.Sketch.from_bytes(data))
-        missing = both.decode(max(capacity - _SURE, 1))
+        missing = both.decode(max(both.capacity - _SURE, 1))
         if missing is None:
             self._machine.count("radio.sketch_failed")
             return False
-        self._capacity[lane] = 0
         have = self.sets.resolve(lane, epoch, missing)
         want = [short for short in missing if short not in have]
         if (len(have) - len(want) - gap) & 255:
@@ -190,7 +236,7 @@ class Sync:
             if short in have:
                 self._give(now_ms, lane, have[short])
         if want:
-            self._ask(now_ms, lane, epoch, heard.node[:airsets.TO_BYTES], want)
+            self._ask(now_ms, lane, epoch, node, want)
         return True
 
     def _pay(self, now_ms, lane, more):

@@ -150,6 +150,10 @@ class Index:
         count = (size - begin + end) // KEY_BYTES
         return (count, fp8(count, total))
 
+    def key_at(self, rank):
+        """The key (16 bytes) of which `rank` others are lower; rank: 0..len - 1."""
+        return bytes(self._at(rank))
+
     def total(self):
         """The sum of all keys as big-endian integers, not reduced (see fp8)."""
         return sum(self._sums)

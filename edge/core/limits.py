@@ -79,6 +79,7 @@ RADIO_CHECKS_ALERT = 16  # of these for alerts alone
 RADIO_WORK_BURST = 1024  # short ids looked for and sketches decoded, in units of RADIO_WORK_KEYS keys
 RADIO_WORK_PER_S = 50
 RADIO_WORK_KEYS = 256
+RADIO_WINDOW_KEYS_MAX = 512  # of ours, in the window of another's sketch
 RADIO_GROW_KEYS = 128  # put into a sketch at a time
 RADIO_GROW_MS = 20
 RADIO_NEIGHBOURS_MAX = 64

@@ -5,14 +5,13 @@ edge/core/airsync.py, pieces to edge/core/objects.py. What goes out stands in on
 shell fetches a message, `pack` makes its frame, and PUSHED brings the next. It verifies and stores nothing itself.
 """
 
-from edge.core import effects, limits, message, objects, onair
+from edge.core import airsets, effects, limits, message, objects, onair
 from edge.core.airsync import Sync
 from edge.core.cbor import CodecError
 from edge.core.flood import Entry, Flood
 from edge.core.peers import Bucket
 
 _BEACON_KIND = 0x48
-_ASK_KIND = 0x0C
 _WHOLE_EVERY = 8  # messages of one author, of which one tells the whole key
 _USUAL_BYTES = 160
 _BEACON_LANE = limits.LANE_DIRECT
@@ -61,8 +60,10 @@ class Air:
                 self._on_message(now_ms, whole, rssi_dbm)
         elif kind == objects.NEED_KIND:
             self._on_need(now_ms, data)
-        elif kind == _ASK_KIND:
+        elif kind == airsets.ASK_KIND:
             self.sync.on_ask(now_ms, data)
+        elif kind == airsets.WINDOW_KIND:
+            self.sync.on_window(now_ms, data)
         else:
             raise CodecError("frame.kind")
         self._pump(now_ms)
@@ -212,7 +213,10 @@ class Air:
         if item is None:
             self._beacon_waits = False
             self._machine.count("radio.beacons")
-            return self.sync.pack_beacon(now_ms, sum(self.flood.waiting()))
+            frame = self.sync.pack_beacon(now_ms, sum(self.flood.waiting()))
+            for behind in self.sync.windows():
+                self.flood.put(*behind)
+            return frame
         if isinstance(item, bytes):
             return item
         frame = item[0].next()

@@ -98,7 +98,7 @@ def together(radios: list[Radio], from_ms: int, to_ms: int, lost: Any = None) ->
             sender = speaking[0]
             _, frame = sender.sent.pop(0)
             now_ms += 60 + len(frame) * 2
-            kind = {0x48: "beacon", 0x0A: "piece", 0x0B: "need", 0x0C: "ask"}.get(frame[0], "message")
+            kind = {0x48: "beacon", 0x0A: "piece", 0x0B: "need", 0x0C: "ask", 0x0D: "window"}.get(frame[0], "message")
             bytes_by_kind[kind] = bytes_by_kind.get(kind, 0) + len(frame)
             for radio in radios:
                 if radio is not sender and (lost is None or not lost(frame, sender, radio)):
@@ -397,6 +397,22 @@ def test_a_sketch_that_fails_grows() -> None:
     together([a, b], 0, 30 * MINUTE)
     assert set(a.store) == set(b.store)
     assert a.counters.get("radio.sketch_failed", 0) + b.counters.get("radio.sketch_failed", 0) >= 1
+
+
+def test_who_has_nothing_gets_everything_window_by_window() -> None:
+    a, b = Radio(1), Radio(2)
+    give(a, *(made(9, n, ms=UNIX_MS - n * MINUTE) for n in range(1, 301)))
+    used = together([a, b], 0, 90 * MINUTE)
+    assert set(b.store) == set(a.store)
+    assert a.counters["radio.windows"] >= 8 and used["window"] <= 60 * 200
+
+
+def test_two_large_sets_that_have_nothing_in_common_meet() -> None:
+    a, b = Radio(1), Radio(2)
+    give(a, *(made(9, n, ms=UNIX_MS - n * MINUTE) for n in range(1, 121)))
+    give(b, *(made(8, n, ms=UNIX_MS - n * 7000) for n in range(1, 101)))
+    together([a, b], 0, 180 * MINUTE)
+    assert set(b.store) == set(a.store) and len(a.store) == 220
 
 
 def test_what_a_neighbour_never_takes_is_given_ever_more_rarely() -> None:
