@@ -78,7 +78,8 @@ class LoraDriver(Driver, Supervised):
             self.modem = Modem(settings, Pace())
         self.info: LinkInfo = LinkInfo(  # type: ignore[assignment]
             name, mtu_bytes=max(limits.MTU_BYTES_MIN, min(self.modem.mtu_bytes, FRAME_BYTES_MAX)), lanes=7,
-            broadcast=True, ordered=False, duplex=False, small=True, burst=1, cost=7, bits_per_s=_rate(settings))
+            broadcast=True, ordered=False, duplex=False, small=True, burst=1, cost=7, bits_per_s=_rate(settings),
+            mesh=self.modem.mesh)
         self._name = name
         self._owner: Any = owner
         self._pace = pace or Pace()
