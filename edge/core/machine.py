@@ -567,8 +567,8 @@ class Machine:
         self.count("evicted" if floor_hlc else "expired", len(rows))
 
     def _raise_floor(self, now_ms, lane, floor_hlc):
-        # never above our own time: what strangers sign must not close a lane to what comes later
-        floor_hlc = min(floor_hlc, self.clock.now(now_ms))
+        # never far above our own time: what strangers sign must not close a lane to what comes later
+        floor_hlc = min(floor_hlc, self.clock.now(now_ms) + (limits.FUTURE_S_MAX << 16))
         if floor_hlc > self._floors[lane]:
             self._floors[lane] = floor_hlc
             self.gossip.floor(lane, floor_hlc)
