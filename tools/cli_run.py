@@ -38,7 +38,7 @@ def plan(directory: str, overrides: list[str], as_json: bool) -> dict[str, Any]:
     from tools.cli_local import package_version
 
     settings, problems = config.load(directory, overrides)
-    links = _links(settings, problems)
+    links = _links(directory, settings, problems)
     return {
         "dir": directory, "json": as_json, "path": search_path(),
         "version": package_version(), "settings": settings.values, "links": links,
@@ -79,8 +79,8 @@ def search_path() -> list[str]:
     return [os.path.abspath(one or ".") for one in sys.path]
 
 
-def _links(settings: Config, problems: list[ConfigError]) -> list[tuple[str, str, dict[str, Any]]]:
-    """(name, driver, settings) of each link that is enabled."""
+def _links(directory: str, settings: Config, problems: list[ConfigError]) -> list[tuple[str, str, dict[str, Any]]]:
+    """(name, driver, settings) of each link that is enabled. Of a radio, what is empty or 0 is left unset."""
     from boards import loader
 
     try:
@@ -89,5 +89,11 @@ def _links(settings: Config, problems: list[ConfigError]) -> list[tuple[str, str
         problems.append(error)
         settings.values["node.board"] = "generic"
         board = loader.load("generic")
-    return [(link.name, link.driver, settings.section(link.config)) for link in board.links
-            if link.enabled(settings.values)]
+    return [(link.name, link.driver, _set(link.config, settings.section(link.config)) | {"state_dir": directory})
+            for link in board.links if link.enabled(settings.values)]
+
+
+def _set(heading: str, section: dict[str, Any]) -> dict[str, Any]:
+    if heading != "lora":
+        return section
+    return {name: value for name, value in section.items() if value != "" and (value != 0 or value is False)}
