@@ -41,14 +41,15 @@ class Band:
 
 
 _FREE = 1000000
+_UNREAD = "not read in the standard itself"
 REGIONS: dict[str, tuple[Band, ...]] = {
     "EU868": (
-        Band(863000, 865000, 1000, 14, "erp", "en300220", "figures from memory"),
-        Band(865000, 868000, 10000, 14, "erp", "en300220", "figures from memory; networked devices have other rows"),
+        Band(863000, 865000, 1000, 14, "erp", "en300220", _UNREAD),
+        Band(865000, 868000, 10000, 14, "erp", "en300220", _UNREAD + "; other rows for networked devices"),
         Band(868000, 868600, 10000, 14, "erp", "un39"),
         Band(868700, 869200, 1000, 14, "erp", "un39"),
         Band(869400, 869650, 100000, 27, "erp", "rir1008"),
-        Band(869700, 870000, 10000, 14, "erp", "en300220", "figures from memory; at 5 mW there is no duty cycle"),
+        Band(869700, 870000, 10000, 14, "erp", "en300220", _UNREAD + "; no duty cycle at 5 mW"),
     ),
     "EU866": (Band(865600, 867600, 25000, 27, "erp", "eu46b", "four channels of 200 kHz, adaptive power",
                    bw_hz_max=200000),),
