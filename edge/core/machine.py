@@ -467,11 +467,11 @@ class Machine:
 
     def _on_boot(self, now_ms, next_seq, floors, outbox, last_hlc, owed):
         self._next_seq = max(self._next_seq, next_seq)
-        for lane in sorted(floors):
-            self._raise_floor(now_ms, lane, floors[lane])
         for id, dest, expires_s in outbox:
             self.outbox.add(id, dest, expires_s)
         self.clock.floor(last_hlc)
+        for lane in sorted(floors):
+            self._raise_floor(lane, floors[lane])
         self._sure_hlc = max(self._sure_hlc, last_hlc)
         for id, author in owed:
             self._owe_receipt(now_ms, id, author)
@@ -556,19 +556,18 @@ class Machine:
         body = {1: id, 2: messages.DELIVERED}
         self._author(now_ms, None, messages.RECEIPT, limits.LANE_DIRECT, RECEIPT_TTL_S, author, body)
 
-    def _on_gone(self, now_ms, lane, rows, floor_hlc):
+    def _on_gone(self, _now_ms, lane, rows, floor_hlc):
         for time, id in rows:
             key = time.to_bytes(6, "big") + id[:10]
             long = self.gossip.is_long(lane, key)
             held = self.gossip.discard(lane, key)
             for air in self._airs:
                 air.gone(lane, key, held and not long)
-        self._raise_floor(now_ms, lane, floor_hlc)
+        self._raise_floor(lane, floor_hlc)
         self.count("evicted" if floor_hlc else "expired", len(rows))
 
-    def _raise_floor(self, now_ms, lane, floor_hlc):
-        # never far above our own time: what strangers sign must not close a lane to what comes later
-        floor_hlc = min(floor_hlc, self.clock.now(now_ms) + (limits.FUTURE_S_MAX << 16))
+    def _raise_floor(self, lane, floor_hlc):
+        floor_hlc = min(floor_hlc, messages.HLC_MAX)  # 1 above the newest that went may be beyond all times
         if floor_hlc > self._floors[lane]:
             self._floors[lane] = floor_hlc
             self.gossip.floor(lane, floor_hlc)

@@ -396,14 +396,6 @@ def test_a_post_that_only_proves_a_faulty_key_is_refused() -> None:
     assert (effects.REFUSED, 7, "conflict.proved") in a.machine.drain(), "whoever posted it is not left waiting"
 
 
-def test_a_floor_is_never_far_above_our_own_time() -> None:
-    """A lane filled with messages from the future must not be closed to those of the present."""
-    a, b = pair()
-    a.machine.command(6, effects.GONE, 2, [], NOW_HLC + (10**6 << 16))
-    a.machine.receive(7, "lan", b.machine.key, frame.pack_messages([signed(9, 1, time=NOW_HLC + (600 << 16)).data]))
-    assert "below_floor" not in drops(a)
-
-
 def test_neighbours_come_and_go() -> None:
     a, b = pair()
     assert [n.name for n in a.machine.neighbours()] == ["node-2"]
