@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+
 from tests.radios.lora.emulated.air import LiveAir
 from tests.radios.lora.emulated.rnode_device import RNodeDevice
 from tests.system.nodes import NodeProcess, running, until
