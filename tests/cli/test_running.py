@@ -140,9 +140,14 @@ def test_status_top_trace_doctor(a: RealNode, b: RealNode) -> None:
     assert checks["node"] == "ok" and "web" not in checks
 
 
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs, and so their children, ignore it
+
+
 def test_trace_follow(a: RealNode) -> None:
     command = [a.command[0], "-m", "tools.cli", "--dir", str(a.directory), "trace", "--follow", "--limit", "1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          preexec_fn=_heed_interrupts) as process:
         assert process.stdout is not None
         process.stdout.readline()
         id = cli_json("--dir", a.directory, "board", "post", "followed")["id"]

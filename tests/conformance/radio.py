@@ -1,4 +1,4 @@
-# heap: 256k
+# heap: 384k
 """The radio: messages on the air, beacons and sets, erasure codes and objects, against docs/vectors.json."""
 
 import json
