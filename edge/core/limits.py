@@ -102,7 +102,6 @@ DIGEST_MS = 20000
 RECONCILE_MS_MIN = 2000  # between two rounds that we start with one neighbour
 RETRY_DOUBLINGS_MAX = 5  # of the wait before a message is pushed once more to who does not keep it; 7 at most
 EXPIRE_MS = 30000
-ROUND_MS_MAX = 10000  # a round that is silent for so long has failed
 
 if not (BODY_BYTES_MAX + 256 <= MESSAGE_BYTES_MAX <= BATCH_BYTES_MAX <= FRAME_BYTES_MAX):
     raise ValueError("limits: body < message <= batch <= frame must hold")

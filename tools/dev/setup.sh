@@ -28,6 +28,10 @@ tests)
     missing=()
     command -v ip >/dev/null || missing+=(iproute2)
     command -v chromium >/dev/null || missing+=(chromium)
+    command -v node >/dev/null || missing+=(nodejs) # the second decoder of the protocol
+    for shell in zsh fish; do # their completion scripts
+        command -v $shell >/dev/null || missing+=($shell)
+    done
     [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
     ;;
 *)
