@@ -29,6 +29,7 @@ package(  # noqa: F821  the names of a manifest come from MicroPython's own make
         "core/link.py",
         "core/machine.py",
         "core/message.py",
+        "core/near.py",
         "core/outbox.py",
         "core/peers.py",
         "core/pinsketch.py",

@@ -16,8 +16,9 @@ from edge.core import effects
 from edge.core.link import LinkInfo, LinkOwner
 from edge.core.machine import Machine
 from edge.core.rng import Rng
-from edge.errors import BadRequest, CapacityExceeded, StoreError
+from edge.errors import BadRequest, StoreError, Unavailable
 from edge.intake import COURIER, Intake
+from edge.posts import Posts
 from edge.pushes import Pushes
 from edge.store.writer import Writer
 
@@ -63,8 +64,8 @@ class Node(LinkOwner):
         self._draining: asyncio.Handle | None = None
         self._alarm_due_ms = 0
         self._clock_due_ms = 0
-        self._tokens: dict[int, asyncio.Future[bytes]] = {}
-        self._next_token = 0
+        self._posts = Posts(self.machine, monotonic_ms, self.kick)
+        self.post = self._posts.post
         self._intake = Intake(self.machine, monotonic_ms, self._drain, self._perform)
         self.import_frame = self._intake.frame
         self._pushes = Pushes(self.machine, self._drivers, self._fetch, monotonic_ms, self.kick)
@@ -73,8 +74,8 @@ class Node(LinkOwner):
         self._carry_out: dict[str, Callable[..., None]] = {
             effects.STORE: self._batch.append,
             effects.DELIVER: self._deliver,
-            effects.POSTED: self._posted,
-            effects.REFUSED: self._refused,
+            effects.POSTED: self._posts.posted,
+            effects.REFUSED: self._posts.refused,
             effects.RECEIPT: self._receipt,
             effects.SEND: self._send,
             effects.PUSH: self._pushes.start,
@@ -118,9 +119,7 @@ class Node(LinkOwner):
         for handle in (self._alarm, self._draining):
             if handle is not None:
                 handle.cancel()
-        for future in self._tokens.values():
-            if not future.done():
-                future.set_exception(CapacityExceeded("the node is stopping", hint="send it again after the restart"))
+        self._posts.close()
         self._writer.close()
 
     # --- LinkOwner: what drivers call
@@ -142,6 +141,14 @@ class Node(LinkOwner):
         self._pushes.drained(link, peer)
         self.kick()
 
+    def on_air(self, link: str, token: int, state: str, detail: str) -> None:
+        self._publish("on_air", {"link": link, "token": token, "state": state, "detail": detail})
+
+    def text(self, link: str, text: Any) -> None:
+        self._publish("text", {
+            "link": link, "from": text.sender.hex(), "to_us": text.to_us, "channel": text.channel, "text": text.text,
+            "hops": text.hops, "rssi_dbm": text.signal.rssi_dbm, "snr_qdb": text.signal.snr_qdb})
+
     def trouble(self, link: str, reason: str, text: str) -> None:
         if text:
             self.troubles[link] = (reason, text)
@@ -151,21 +158,6 @@ class Node(LinkOwner):
         self._publish("status", {})
 
     # --- NodePort: what services call
-
-    async def post(self, type: int, lane: int, ttl_s: int, dest: bytes | None, body: Any) -> bytes:
-        """Author one message; its id once it is committed. Raises BadRequest, CapacityExceeded."""
-        self._next_token += 1
-        token = self._next_token
-        future: asyncio.Future[bytes] = self._loop.create_future()
-        self._tokens[token] = future
-        try:
-            self.machine.command(monotonic_ms(), effects.POST, token, type, lane, ttl_s, dest, body)
-            self.kick()
-            return await future
-        except ValueError as error:
-            raise BadRequest(str(error)) from error
-        finally:
-            del self._tokens[token]
 
     def peers(self) -> list[dict[str, Any]]:
         """Neighbours that have said hello, in order of arrival."""
@@ -179,6 +171,18 @@ class Node(LinkOwner):
     def now_s(self) -> int:
         """Unix seconds by the core's clock, which is never behind the last signed time seen."""
         return int(self.machine.clock.now(monotonic_ms()) >> 16)
+
+    def send_text(self, link: str, to: bytes | None, channel: str, text: str, *, hop_limit: int = 3, lane: int = 1,
+                  alert: bool = False) -> int:
+        """See NodePort."""
+        send = getattr(self._drivers.get(link), "send_text", None)
+        if send is None:
+            raise Unavailable(f"no link {link} here that carries texts of people")
+        try:
+            token: int = send(to, channel, text, hop_limit, lane=lane, alert=alert)
+        except ValueError as error:
+            raise BadRequest(str(error)) from error
+        return token
 
     def send_bus(self, link: str, peer: bytes, lane: int, payload: bytes) -> None:
         self.machine.command(monotonic_ms(), effects.SEND_BUS, link, peer, lane, payload)
@@ -245,17 +249,6 @@ class Node(LinkOwner):
     def _deliver(self, message: Message) -> None:
         if self.bus is not None and self.bus.followed:
             self._publish("message", {"id": message.id.hex(), "lane": message.lane, "type": message.type})
-
-    def _posted(self, token: int, id: bytes) -> None:
-        future = self._tokens.get(token)
-        if future is not None and not future.done():
-            future.set_result(id)
-
-    def _refused(self, token: int, reason: str) -> None:
-        future = self._tokens.get(token)
-        if future is not None and not future.done():
-            hint = "free space on the disk or raise store.quota_mb" if reason == "store_full" else "try again later"
-            future.set_exception(CapacityExceeded(f"the message was not kept: {reason}", hint=hint))
 
     def _receipt(self, id: bytes, by: bytes) -> None:
         self._publish("receipt", {"id": id.hex(), "by": by.hex()})

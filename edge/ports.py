@@ -72,6 +72,14 @@ class NodePort(Protocol):
     def post(self, type: int, lane: int, ttl_s: int, dest: bytes | None, body: Any) -> Awaitable[bytes]:
         """Author one message. Gives its 16-byte id once it is committed; CapacityExceeded where the store is full."""
 
+    def send_text(self, link: str, to: bytes | None, channel: str, text: str, *, hop_limit: int = 3, lane: int = 1,
+                  alert: bool = False) -> int:
+        """Queue a text for one radio (4 bytes), or a channel by its name (to None), on a link that carries texts.
+
+        What becomes of the number that it gives, comes as topic "on_air"; 0: no room now. Raises Unavailable for a link
+        that can't, BadRequest for what it can't carry. alert: on the alert port, at lane 0.
+        """
+
     def import_frame(self, frame: bytes) -> Awaitable[dict[str, Any]]:
         """Take one MESSAGES frame of a courier file: {"new", "known", "refused": {reason: n}}."""
 

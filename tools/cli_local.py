@@ -45,7 +45,7 @@ def version(args: argparse.Namespace) -> int:
     import sqlite3
 
     from edge.compat import crypto
-    from edge.core.machine import PROTOCOL_VERSIONS
+    from edge.core.near import PROTOCOL_VERSIONS
 
     facts = {
         "waypost": package_version(), "protocol": list(PROTOCOL_VERSIONS), "python": platform.python_version(),

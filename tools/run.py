@@ -25,6 +25,7 @@ from edge.node import Node, monotonic_ms
 from edge.ports import ANCHOR, MEMBER, TRUSTED, UNKNOWN
 from edge.store.lock import DirLock
 from edge.store.store import Store
+from edge.tasks import Tasks
 from edge.trace import Log, Trace
 from tools import clock, metrics
 
@@ -86,6 +87,7 @@ class Run:
                            log=self.log)
             self.control = ControlServer(self.directory, self.bus)
             self.node.bus = self.bus
+            self.tasks = Tasks(self.node.trouble)
             try:
                 await self._start(seed, store)
                 gc.collect()
@@ -119,6 +121,7 @@ class Run:
         if self.web is not None:
             await self.web.stop()
         await self.control.stop()
+        await self.tasks.stop()
         await self.bus.close()
         await self.node.stop()
 

@@ -10,12 +10,10 @@ from edge.compat import crypto
 from edge.core import effects, frame, hlc, limits
 from edge.core import message as messages
 from edge.core.cbor import CodecError
-from edge.core.fragment import Reassembler, split
 from edge.core.gossip import Gossip
+from edge.core.near import Near
 from edge.core.outbox import Outbox
-from edge.core.peers import Neighbour
 
-PROTOCOL_VERSIONS = [1, 1]
 RECEIPT_TTL_S = 30 * 86400
 _LEAP = limits.LEAP_S_MAX << 16
 
@@ -42,13 +40,9 @@ class Machine:
         self._rng = rng
         self._verify = verify
         self._effects = []
-        self._links = {}  # name -> LinkInfo
+        self.near = Near(self, rng, self._emit)
         self._airs = []  # Air of each broadcast link, in order of arrival
         self._community_key = community_key
-        self._reassemblers = {}  # name -> Reassembler
-        self._neighbours = {}  # (link name, peer) -> Neighbour
-        self._order = []  # the same in order of arrival: dicts have no order on MicroPython
-        self._fragment_id = rng.below(65536)
         self._next_seq = 1
         self._floors = [0] * limits.LANES
         self._pending = {}  # id -> (message, source neighbour or None, token or None): on its way into the store
@@ -59,12 +53,12 @@ class Machine:
         self._expire_due_ms = None
         self._sure_hlc = 0  # a time that was surely reached: kept from before, or signed by another node
         self._owed = []  # [(id, author), ...]: receipts that the store did not take, to be tried again
-        self.gossip = Gossip(self.key, self._effects_append, self.count, self._send)
+        self.gossip = Gossip(self.key, self._emit, self.count, self.near.send)
         self._commands = {
             effects.STORED: self._on_stored,
             effects.POST: self._on_post,
             effects.PUSHED: self._on_pushed,
-            effects.PEER_UP: self._on_peer_up,
+            effects.PEER_UP: self.near.peer_up,
             effects.PEER_DOWN: self._on_peer_down,
             effects.LINK_UP: self._on_link_up,
             effects.LINK_DOWN: self._on_link_down,
@@ -75,15 +69,6 @@ class Machine:
             effects.LOAD_LONG: self._on_load_long,
             effects.BOOT: self._on_boot,
         }
-        self._frames = {
-            frame.HELLO: self._on_hello,
-            frame.RANGES: self._on_ranges,
-            frame.SKETCH: self._on_sketch,
-            frame.WANT: self._on_want,
-            frame.WANT_SHORT: self._on_want_short,
-            frame.DIGEST: self._on_digest,
-            frame.BUS: self._on_bus,
-        }
 
     # --- the five verbs
 
@@ -92,42 +77,19 @@ class Machine:
 
         On a broadcast link there is none: peer is b"", and rssi_dbm says how strongly it was heard, where known.
         """
-        neighbour = self._neighbours.get((link, peer))
-        if neighbour is None:
+        neighbour = self.near.by_way.get((link, peer))
+        try:
+            if neighbour is not None:
+                self.near.receive(now_ms, neighbour, data)
+                return
             air = self.air(link)
-            if air is not None:
-                self._receive_air(now_ms, air, data, rssi_dbm)
-                return
-            self._drop("stranger", link, peer)
-            return
-        neighbour.heard_ms = now_ms
-        if len(data) > limits.FRAME_BYTES_MAX or not data:
-            self._drop("frame.size", link, peer)
-            return
-        try:
-            if data[0] == frame.FRAGMENT:
-                data = self._reassemble(now_ms, neighbour, data)
-                if data is None:
-                    return
-            if data[0] == frame.MESSAGES:
-                self._on_messages(now_ms, neighbour, data)
-                return
-            handler = self._frames.get(data[0])
-            if handler is None:
-                self._drop("frame.kind", link, peer)
-            else:
-                self._pay(now_ms, neighbour, 1)
-                handler(now_ms, neighbour, data)
-        except CodecError as error:
-            self._drop(error.reason, link, peer)
-
-    def _receive_air(self, now_ms, air, data, rssi_dbm):
-        try:
+            if air is None:
+                raise CodecError("stranger")
             if not 0 < len(data) <= limits.FRAME_BYTES_MAX:
                 raise CodecError("frame.size")
             air.receive(now_ms, data, rssi_dbm)
         except CodecError as error:
-            self._drop(error.reason, air.info.name, b"")
+            self.drop(error.reason, link, peer)
 
     def command(self, now_ms, name, *arguments):
         """A command of the shell (the table is in edge/core/effects.py). Raises ValueError for an unknown one."""
@@ -143,19 +105,16 @@ class Machine:
         elif now_ms >= self._expire_due_ms:
             self._expire_due_ms = now_ms + limits.EXPIRE_MS
             self._expire(now_ms)
-        for neighbour in self._order:
-            if neighbour.digest_due_ms <= now_ms:
-                self._greet(now_ms, neighbour)
+        self.near.tick(now_ms)
         for air in self._airs:
             if air.deadline() <= now_ms:
                 air.tick(now_ms)
 
     def deadline(self):
         """When the next tick is due, in the same milliseconds; None while nothing is."""
-        due = self._expire_due_ms
-        for neighbour in self._order:
-            if due is None or neighbour.digest_due_ms < due:
-                due = neighbour.digest_due_ms
+        due = self.near.deadline()
+        if due is None or (self._expire_due_ms is not None and self._expire_due_ms < due):
+            due = self._expire_due_ms
         for air in self._airs:
             air_due_ms = air.deadline()
             if due is None or air_due_ms < due:
@@ -173,11 +132,11 @@ class Machine:
 
     def neighbours(self):
         """The neighbours, in order of arrival."""
-        return list(self._order)
+        return list(self.near.order)
 
     def is_near(self, link, peer):
         """Whether this neighbour is up."""
-        return (link, peer) in self._neighbours
+        return (link, peer) in self.near.by_way
 
     def air(self, link):
         """The Air of a broadcast link that is up, or None."""
@@ -191,19 +150,11 @@ class Machine:
         air = self.air(link)
         if air is not None:
             return air.pack(data[0]) if data else []
-        frames = []
-        batch = []
-        size = 0
-        for one in data:
-            if batch and (size + len(one) > limits.BATCH_BYTES_MAX or len(batch) >= limits.BATCH_MESSAGES_MAX):
-                frames.extend(self._fit(self._links[link], frame.pack_messages(batch)))
-                batch = []
-                size = 0
-            batch.append(one)
-            size += len(one)
-        if batch:
-            frames.extend(self._fit(self._links[link], frame.pack_messages(batch)))
-        return frames
+        return self.near.pack(link, data)
+
+    def pending(self):
+        """How many messages are on their way into the store."""
+        return len(self._pending)
 
     def count(self, name, n=1):
         """Add to a counter."""
@@ -213,46 +164,17 @@ class Machine:
         """[[lane, count, fp8], ...] of all lanes: equal on two nodes that hold the same."""
         return self.gossip.digests((1 << limits.LANES) - 1)
 
-    # --- sending
-
-    def _effects_append(self, effect):
-        self._effects.append(effect)
-
-    def _drop(self, reason, link, peer):
+    def drop(self, reason, link, peer):
+        """Count something from a link that is dropped, and say so."""
         self.count("drop." + reason)
         self._effects.append((effects.DROP, reason, link, peer))
 
-    def _fit(self, link, data):
-        if len(data) <= link.mtu_bytes:
-            return [data]
-        self._fragment_id = (self._fragment_id + 1) & 0xFFFF
-        return split(data, link.mtu_bytes, self._fragment_id)
-
-    def _send(self, neighbour, lane, data):
-        for part in self._fit(neighbour.link, data):
-            self._effects.append((effects.SEND, neighbour.link.name, neighbour.peer, lane, part))
-
-    def _send_hello(self, now_ms, neighbour):
-        neighbour.hello_sent_ms = now_ms
-        hello = frame.pack_hello(
-            PROTOCOL_VERSIONS, self.key, self.clock.now(now_ms), self.clock.quality, neighbour.link.lanes, self.name,
-            self.gossip.digests(neighbour.link.lanes), 0,
-        )
-        self._send(neighbour, limits.LANE_ALERT, hello)
-
-    def _greet(self, now_ms, neighbour):
-        spread_ms = limits.DIGEST_MS // 4
-        neighbour.digest_due_ms = now_ms + limits.DIGEST_MS - spread_ms + self._rng.below(2 * spread_ms)
-        if not neighbour.hello:
-            self._send_hello(now_ms, neighbour)
-            return
-        digests = self.gossip.digests(neighbour.lanes)
-        self._send(neighbour, limits.LANE_ALERT, frame.pack_digest(self.clock.now(now_ms), self.clock.quality, digests))
+    def _emit(self, effect):
+        self._effects.append(effect)
 
     def _expire(self, now_ms):
         now_s = self.clock.now(now_ms) >> 16
-        for link in sorted(self._reassemblers):
-            self._reassemblers[link].expire(now_ms)
+        self.near.expire(now_ms)
         expired = self.outbox.expire(now_s)
         if expired:
             self.count("outbox.expired", len(expired))
@@ -270,51 +192,7 @@ class Machine:
         self._effects.append((effects.EXPIRE, now_s))
         self._effects.append((effects.KEEP, "hlc", now))
 
-    def _pay(self, now_ms, neighbour, n):
-        """Take n from the neighbour's share of frames; on a session it waits for what is missing. Raises CodecError."""
-        bucket = neighbour.frames
-        if bucket.take(now_ms, n):
-            return
-        if not neighbour.link.ordered or bucket.milli < -bucket.burst_milli:
-            raise CodecError("rate")
-        bucket.milli -= n * 1000
-        self.count("rate.paused")
-        self._effects.append((effects.PAUSE, neighbour.link.name, neighbour.peer, bucket.wait_ms()))
-
     # --- messages in
-
-    def _reassemble(self, now_ms, neighbour, data):
-        reassembler = self._reassemblers[neighbour.link.name]
-        whole = reassembler.add(neighbour.peer, data, now_ms)
-        if whole is not None and whole[0] == frame.FRAGMENT:
-            raise CodecError("fragment.nested")
-        return whole
-
-    def _on_messages(self, now_ms, neighbour, data):
-        for_ms = 0
-        for one in frame.unpack_messages(data):
-            if not neighbour.messages.take(now_ms):
-                if not neighbour.link.ordered:
-                    self._drop("rate", neighbour.link.name, neighbour.peer)
-                    return
-                # a session is slowed down instead: its messages are not lost, the sender waits
-                neighbour.messages.milli -= 1000
-                for_ms = neighbour.messages.wait_ms()
-            try:
-                self._on_message(now_ms, neighbour, one)
-            except CodecError as error:
-                self._drop(error.reason, neighbour.link.name, neighbour.peer)
-        if len(self._pending) >= limits.PENDING_PAUSE:
-            for_ms = max(for_ms, limits.PAUSE_MS)
-        if for_ms:
-            self.count("rate.paused")
-            self._effects.append((effects.PAUSE, neighbour.link.name, neighbour.peer, for_ms))
-
-    def _on_message(self, now_ms, neighbour, data):
-        neighbour.flow_ms = now_ms
-        message, new = self.take(now_ms, data, neighbour.lanes, neighbour)
-        if message is not None and not new:
-            neighbour.note_known(message.key)
 
     def take(self, now_ms, data, lanes, source, pay=None):
         """(Message or None, whether it is new) of a whole message that came from `source`, a Neighbour or an Air.
@@ -378,74 +256,6 @@ class Machine:
             self._seqs[author] = message.seq
 
     # --- frames in
-
-    def _on_hello(self, now_ms, neighbour, data):
-        versions, node, time, quality, lanes, name, digests, _features = frame.unpack_hello(data)
-        if versions[0] > PROTOCOL_VERSIONS[1] or versions[1] < PROTOCOL_VERSIONS[0]:
-            raise CodecError("hello.version")
-        if node == self.key:
-            raise CodecError("hello.self")
-        if neighbour.node is not None and node != neighbour.node:
-            # never another one than the session authenticated; elsewhere seldom, since what we know of it is void then
-            if neighbour.key is not None or now_ms - neighbour.named_ms < limits.DIGEST_MS:
-                raise CodecError("hello.key")
-            self._on_peer_up(now_ms, neighbour.link.name, neighbour.peer, None, neighbour.member)
-            return
-        first = not neighbour.hello
-        neighbour.hello = True
-        neighbour.node = node
-        neighbour.name = name
-        neighbour.lanes = neighbour.link.lanes & lanes
-        self._peer_time(now_ms, neighbour, time, quality)
-        if first:
-            info = {"node": node, "name": name, "key": neighbour.key, "member": neighbour.member}
-            self._effects.append((effects.PEER, neighbour.link.name, neighbour.peer, True, info))
-        if first or now_ms - neighbour.hello_sent_ms > limits.RECONCILE_MS_MIN:
-            self._send_hello(now_ms, neighbour)
-        self.gossip.compare(now_ms, neighbour, digests, first)
-
-    def _peer_time(self, now_ms, neighbour, time, quality):
-        if neighbour.key is not None:
-            self.clock.peer_time(now_ms, time, quality)
-
-    def _on_digest(self, now_ms, neighbour, data):
-        time, quality, digests = frame.unpack_digest(data)
-        self._greeted(neighbour)
-        self._peer_time(now_ms, neighbour, time, quality)
-        if self.gossip.compare(now_ms, neighbour, digests, False) and self.key > neighbour.node:
-            # the rounds are the other one's to start: let it know at once what we hold
-            if now_ms - neighbour.hello_sent_ms > limits.RECONCILE_MS_MIN:
-                neighbour.hello_sent_ms = now_ms
-                neighbour.digest_due_ms = now_ms
-
-    def _greeted(self, neighbour):
-        if not neighbour.hello:
-            raise CodecError("hello_missing")
-
-    def _on_ranges(self, now_ms, neighbour, data):
-        self._greeted(neighbour)
-        lane, parts = frame.unpack_ranges(data)
-        self._pay(now_ms, neighbour, len(parts) // limits.RANGES_A_TOKEN)
-        self.gossip.on_ranges(now_ms, neighbour, lane, parts)
-
-    def _on_sketch(self, now_ms, neighbour, data):
-        self._greeted(neighbour)
-        lane, count, sketch = frame.unpack_sketch(data)
-        self.gossip.on_sketch(now_ms, neighbour, lane, count, sketch)
-
-    def _on_want(self, now_ms, neighbour, data):
-        self._greeted(neighbour)
-        lane, keys = frame.unpack_want(data)
-        self.gossip.on_want(now_ms, neighbour, lane, keys)
-
-    def _on_want_short(self, now_ms, neighbour, data):
-        self._greeted(neighbour)
-        lane, shorts = frame.unpack_want_short(data)
-        self.gossip.on_want_short(now_ms, neighbour, lane, shorts)
-
-    def _on_bus(self, now_ms, neighbour, data):
-        self._greeted(neighbour)
-        self._effects.append((effects.BUS, neighbour.link.name, neighbour.peer, bytes(data[1:])))
 
     # --- commands
 
@@ -525,7 +335,7 @@ class Machine:
                 self._effects.append((effects.DELIVER, message))
             if message.dest == self.key and outcome in (effects.NEW, effects.CONFLICTING):
                 self._on_ours(now_ms, message)
-            self.gossip.spread(now_ms, self._order, message.lane, message.key, source)
+            self.gossip.spread(now_ms, self.near.order, message.lane, message.key, source)
             for air in self._airs:
                 air.stored(now_ms, message, source is air)
 
@@ -573,49 +383,24 @@ class Machine:
             self.gossip.floor(lane, floor_hlc)
 
     def _on_link_up(self, now_ms, info):
-        self._links[info.name] = info
-        self._reassemblers[info.name] = Reassembler(self.count)
         self._airs = [air for air in self._airs if air.info.name != info.name]
-        if info.broadcast:
-            from edge.core import beacon, radio  # 0.4 MB that a node without such a link does not pay
-
-            keys = beacon.Keys(self._community_key)
-            self._airs.append(radio.Air(self, info, keys, self._rng, self._effects_append, now_ms))
-
-    def _on_link_down(self, now_ms, link):
-        for neighbour in list(self._order):
-            if neighbour.link.name == link:
-                self._on_peer_down(now_ms, link, neighbour.peer)
-        self._airs = [air for air in self._airs if air.info.name != link]
-        self._links.pop(link, None)
-        self._reassemblers.pop(link, None)
-
-    def _on_peer_up(self, now_ms, link, peer, key, member):
-        if link not in self._links or self._links[link].broadcast:
-            raise ValueError("PEER_UP on a link that is not up, or has no peers: %r" % (link,))
-        if (link, peer) in self._neighbours:
-            self._on_peer_down(now_ms, link, peer)
-        if len(self._order) >= limits.PEERS_MAX:
-            self._drop("peers_full", link, peer)
+        if not info.broadcast:
+            self.near.link_up(info)
             return
-        neighbour = Neighbour(self._links[link], peer, key, member, now_ms)
-        neighbour.digest_due_ms = now_ms + limits.RECONCILE_MS_MIN
-        self._neighbours[(link, peer)] = neighbour
-        self._order.append(neighbour)
-        self._send_hello(now_ms, neighbour)
+        from edge.core import beacon, radio  # 0.4 MB that a node without such a link does not pay
+
+        keys = beacon.Keys(self._community_key)
+        self._airs.append(radio.Air(self, info, keys, self._rng, self._emit, now_ms))
+
+    def _on_link_down(self, _now_ms, link):
+        self.near.link_down(link)
+        self._airs = [air for air in self._airs if air.info.name != link]
 
     def _on_peer_down(self, _now_ms, link, peer):
-        neighbour = self._neighbours.pop((link, peer), None)
-        if neighbour is None:
-            return
-        self._order.remove(neighbour)
-        self._reassemblers[link].forget(peer)
-        if neighbour.hello:
-            info = {"node": neighbour.node, "name": neighbour.name, "key": neighbour.key, "member": neighbour.member}
-            self._effects.append((effects.PEER, link, peer, False, info))
+        self.near.peer_down(link, peer)
 
     def _on_pushed(self, now_ms, link, peer):
-        neighbour = self._neighbours.get((link, peer))
+        neighbour = self.near.by_way.get((link, peer))
         air = self.air(link)
         if neighbour is not None:
             self.gossip.pushed(now_ms, neighbour)
@@ -623,8 +408,8 @@ class Machine:
             air.pushed(now_ms)
 
     def _on_send_bus(self, _now_ms, link, peer, lane, payload):
-        neighbour = self._neighbours.get((link, peer))
+        neighbour = self.near.by_way.get((link, peer))
         if neighbour is None:
             self.count("bus.no_peer")
             return
-        self._send(neighbour, lane, frame.pack_bus(payload))
+        self.near.send(neighbour, lane, frame.pack_bus(payload))

@@ -6,7 +6,7 @@ members; addresses, paths, counters and what it did last are for those who look 
 
 from __future__ import annotations
 
-from edge.core.machine import PROTOCOL_VERSIONS
+from edge.core.near import PROTOCOL_VERSIONS
 from edge.ports import ANCHOR, MEMBER, TRUSTED, UNKNOWN
 from edge.services import params
 from edge.services.service import Service
