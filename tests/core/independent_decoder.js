@@ -462,6 +462,50 @@ function object(v) {
 const refused = (check) => { try { check(); } catch { return; } throw new Error('accepted'); };
 const only = (value, like) => Object.fromEntries(Object.keys(like).map((k) => [k, value[k]]));
 const vectors = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
+// --- 16 Bluetooth LE
+function bleInfo(v) {
+  const [map, end] = item(bin(v.data), 0);
+  equal(end, bin(v.data).length, 'length');
+  equal(map.get(1n).map(Number), v.versions, 'versions');
+  equal(hex(map.get(2n)), v.key, 'key');
+  equal([3n, 4n, 5n].map((n) => Number(map.get(n))), [v.record_bytes_max, v.window_bytes, v.features], 'limits');
+}
+
+function bleFragments(v) {
+  const records = [];
+  let left = 0, record = [], sent = 0, taken = null;
+  v.values.map(bin).forEach((value, number) => {
+    need(value.length >= 2 && value.length <= v.room_bytes, 'size');
+    equal(value[0] & 0x3f, number % 64, 'number');
+    let at = 1;
+    if (value[0] & 0x80) {
+      let length = 0;
+      for (let shift = 0; ; shift += 7) {
+        length |= (value[at] & 0x7f) << shift;
+        if (!(value[at++] & 0x80)) break;
+      }
+      if (!length) { taken = value.readUInt32BE(at); need(value[0] & 0x40 && value.length === 6, 'credit'); return; }
+      left = length;
+    }
+    sent += value.length;
+    left -= value.length - at;
+    record.push(value.subarray(at));
+    equal(left === 0, Boolean(value[0] & 0x40), 'last');
+    if (left === 0) { records.push(hex(Buffer.concat(record))); record = []; }
+  });
+  equal([records, sent, taken], [v.records, v.sent, v.taken], 'records');
+}
+
+function bleBeacon(v) {
+  const key = v.community_key ? purpose(bin(v.community_key), 'ble') : Buffer.from('waypost ble without a community key');
+  const d = bin(v.data);
+  equal(hex(sha256(bin(v.key)).subarray(0, 2)), v.node, 'node');
+  equal([hex(d.subarray(1, 3)), d[0] >> 6, d[0] >> 4 & 3, Boolean(d[0] & 8), d[3]],
+    [v.node, 1, v.condition, v.full, v.digest], 'fields');
+  equal(hmac(key, d.subarray(1, 3), bin(v.fp8s))[0], v.digest, 'digest');
+  equal(hex(d.subarray(4)), hex(hmac(key, d.subarray(0, 4)).subarray(0, 2)), 'mac');
+}
+
 const checks = {
   keys: (v) => {
     const half = crypto.createHash('sha512').update(bin(v.seed)).digest().subarray(0, 32);
@@ -482,6 +526,7 @@ const checks = {
   onair: (v) => { const whole = onair(bin(v.data), v.known); message(whole); equal(hex(whole), v.message, 'message'); },
   onair_refused: (v) => refused(() => onair(bin(v.data), v.known)),
   beacons: beacon, asks: ask, objects: object,
+  ble_info: bleInfo, ble_fragments: bleFragments, ble_beacons: bleBeacon,
 };
 const held = {};
 for (const [list, rows] of Object.entries(vectors)) {

@@ -42,6 +42,9 @@ from edge.core import (  # noqa: E402
 )
 from edge.core.index import Index, fp8  # noqa: E402
 from edge.store import courier  # noqa: E402
+from radios.ble import beacon as ble_beacon  # noqa: E402
+from radios.ble import fragments as ble_fragments  # noqa: E402
+from radios.ble import gatt  # noqa: E402
 from radios.lan import codec, records  # noqa: E402
 
 FILE = os.path.join(ROOT, "docs", "vectors.json")
@@ -450,6 +453,40 @@ def _objects() -> list[Row]:
     return rows
 
 
+def _ble_info() -> list[Row]:
+    key = _key(ALICE)
+    return [{"section": "16.2", "key": key.hex(), "versions": [1, 1], "record_bytes_max": gatt.RECORD_BYTES_MAX,
+             "window_bytes": gatt.WINDOW_BYTES, "features": features, "data": gatt.pack_info(key, features).hex()}
+            for features in (0, gatt.CLOSED | gatt.GUESTS)]
+
+
+def _ble_fragments() -> list[Row]:
+    rows = []
+    some = [bytes([n]) * size for n, size in ((1, 1), (2, 17), (3, 18), (4, 127), (5, 128), (6, 300))]
+    for room_bytes in (20, 244, 495):
+        splitter = ble_fragments.Splitter()
+        values = [splitter.split(record, room_bytes) for record in some[:3]]
+        values.append([splitter.credit(2**32 + 4711)])
+        values += [splitter.split(record, room_bytes) for record in some[3:]]
+        rows.append({"section": "16.3", "room_bytes": room_bytes, "records": [one.hex() for one in some],
+                     "taken": 4711, "values": [value.hex() for record in values for value in record],
+                     "sent": splitter.sent})
+    return rows
+
+
+def _ble_beacons() -> list[Row]:
+    rows = []
+    prints = b"".join(fp8(n, n * 7) for n in range(3))
+    node = ble_beacon.node_of(_key(ALICE))
+    for name, key in (("open", None), ("community", COMMUNITY)):
+        keys = ble_beacon.Keys(key)
+        one = ble_beacon.Beacon(node, 2, True, keys.digest(node, prints))
+        rows.append({"section": "16.4", "name": name, "community_key": key.hex() if key else None,
+                     "key": _key(ALICE).hex(), "node": node.hex(), "condition": 2, "full": True, "fp8s": prints.hex(),
+                     "digest": one.digest, "data": keys.pack(one).hex()})
+    return rows
+
+
 def build() -> Row:
     """All vectors."""
     return {
@@ -462,7 +499,8 @@ def build() -> Row:
         "dictionary": [{"section": "15.3", "version": 1, "sha256": hashing.sha256(dictionary.V1).hex(),
                         "data": dictionary.V1.hex()}],
         "onair": _onair(), "onair_refused": _onair_bad(), "beacons": _beacons(), "asks": _asks(),
-        "objects": _objects(),
+        "objects": _objects(), "ble_info": _ble_info(), "ble_fragments": _ble_fragments(),
+        "ble_beacons": _ble_beacons(),
     }
 
 
