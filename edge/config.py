@@ -57,7 +57,7 @@ class Key:
 
 KEYS = (
     Key("node.name", "text", "", "what people call this node; empty is the machine's host name", high=64),
-    Key("node.board", "text", "generic", "the board file that says which links this machine has", low=1, high=64),
+    Key("node.board", "text", "auto", "the board file that says what this machine is; auto: look", low=1, high=64),
     Key("web.enabled", "bool", True, "serve the page"),
     Key("web.port", "int", 8080, "the page's TCP port; 0 is any free one", high=65535),
     Key("web.host", "text", "", 'where the page listens: empty is every address, "localhost" this machine only'),

@@ -10,14 +10,18 @@ import pytest
 from boards import loader
 from edge.config import Config
 from edge.errors import ConfigError
+from tests.conftest import ROOT
+from tools.dev import docs_boards
 
+BAD = pathlib.Path(ROOT, "tests", "data", "boards-bad")
 LINK = '[[link]]\nname = "lan"\ndriver = "radios.lan.driver:LanDriver"\nconfig = "lan"\n'
+ONE = 'summary = "x"\ntier = "untried"\n'
 
 
-def load(folder: pathlib.Path, text: str) -> loader.Board:
-    (folder / "one").mkdir()
-    (folder / "one" / "board.toml").write_text(text)
-    return loader.load("one", str(folder))
+def load(folder: pathlib.Path, text: str, name: str = "one") -> loader.Board:
+    (folder / name).mkdir()
+    (folder / name / "board.toml").write_text(text)
+    return loader.load(name, str(folder))
 
 
 @pytest.mark.parametrize("name", loader.names())
@@ -32,9 +36,10 @@ def test_shipped_boards(name: str) -> None:
         assert not link.switch or link.switch in Config().values
 
 
-def test_generic_is_the_default_and_has_the_lan_only() -> None:
+def test_a_node_without_settings_has_the_lan_only() -> None:
     config = Config()
-    links = [link.name for link in loader.load(config["node.board"]).links if link.enabled(config.values)]
+    assert config["node.board"] == loader.AUTO
+    links = [link.name for link in loader.load("generic").links if link.enabled(config.values)]
     assert links == ["lan"]
     assert [link.name for link in loader.load("generic").links if link.enabled(Config({"lan.udp": True}).values)] == [
         "lan", "udp"]
@@ -42,30 +47,71 @@ def test_generic_is_the_default_and_has_the_lan_only() -> None:
     assert not any(link.enabled(off.values) for link in loader.load("generic").links)
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ('summery = "x"\n' + LINK, "board.toml:1:1: summery is no key of a board file; allowed: summary, arch"),
-    ('summary = "x"\n' + LINK + 'speed = 3\n', "board.toml:6:1: link.speed is no key"),
-    ('summary = "x"\n', "link is missing"),
-    (LINK, "summary is missing"),
-    ('summary = 3\n' + LINK, "board.toml:1:1: summary must be text"),
-    ('summary = ""\n' + LINK, "summary must not be empty"),
-    ('summary = "x"\n[[link]]\nname = "lan"\nconfig = "lan"\n', "link.driver is missing"),
-    ('summary = "x"\n[[link]]\nname = "lan"\ndriver = "os.system"\nconfig = "lan"\n', '"package.module:Class"'),
-    ('summary = "x"\n' + LINK + LINK, 'two links are called "lan"'),
-    ('summary = "x"\narch = [1]\n' + LINK, "arch must hold machine names only"),
-    ('summary = "x"\nram_mb_min = true\n' + LINK, "ram_mb_min must be a whole number"),
-    ('summary = "x"\nlink = [1]\n', "link must be a table"),
-    ('summary = x\n', "board.toml:1:11: Invalid value"),
-])
-def test_a_wrong_board_is_refused(tmp_path: pathlib.Path, text: str, said: str) -> None:
+@pytest.mark.parametrize("path", sorted(BAD.glob("*.toml")), ids=lambda path: path.stem)
+def test_a_wrong_board_is_refused(path: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    text = path.read_text()
     with pytest.raises(ConfigError) as caught:
-        load(tmp_path, text)
-    assert said in str(caught.value)
+        load(tmp_path, text, path.stem)
+    place = str(tmp_path / path.stem / "board.toml")
+    said = str(caught.value).removeprefix(place).lstrip(": ")
+    assert said != str(caught.value), "the error names the file"
+    assert text.splitlines()[0].removeprefix("# ! ") in said
 
 
 def test_a_right_board(tmp_path: pathlib.Path) -> None:
-    board = load(tmp_path, 'summary = "x"\narch = ["aarch64"]\nram_mb_min = 512\n' + LINK)
-    assert (board.name, board.arch, board.ram_mb_min, board.links[0].name) == ("one", ["aarch64"], 512, "lan")
+    board = load(tmp_path, ONE + 'arch = ["aarch64"]\n[memory]\nsizes_mb = [512]\nreserve_mb = 180\n' + LINK)
+    assert (board.name, board.arch, board.tier, board.links[0].name) == ("one", ["aarch64"], "untried", "lan")
+    assert board.models_mb(480) == 300 and board.models_mb(100) == 0
+    assert board.table("led") == {} and board.rows("radio") == []
+
+
+def test_like_takes_over_what_a_board_does_not_say(tmp_path: pathlib.Path) -> None:
+    load(tmp_path, ONE + 'cores = 2\ncompatible = ["acme,base"]\n[led]\nname = "ACT"\n' + LINK, "base")
+    load(tmp_path, ONE + 'like = "base"\n[led]\nname = "PWR"\n', "middle")
+    board = load(tmp_path, 'summary = "mine"\ntier = "emulated"\nlike = "middle"\n', "top")
+    assert (board.summary, board.tier, board.compatible) == ("mine", "emulated", [])
+    assert board.table("led") == {"name": "PWR"} and board.tables["cores"] == 2 and board.links[0].name == "lan"
+
+
+def test_likes_in_a_ring_are_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ConfigError):
+        load(tmp_path, ONE + 'like = "b"\n' + LINK, "a")
+    with pytest.raises(ConfigError, match='like can\'t be "b"'):
+        load(tmp_path, ONE + 'like = "a"\n' + LINK, "b")
+
+
+@pytest.mark.parametrize(("tree", "name"), [
+    (b"raspberrypi,model-zero-2-w\0brcm,bcm2837\0", "pi-zero-2w"),
+    (b"raspberrypi,3-model-b\0brcm,bcm2837\0", "pi-3"),
+    (b"raspberrypi,3-model-b-plus\0brcm,bcm2837\0", "pi-3"),
+    (b"raspberrypi,400\0brcm,bcm2711\0", "pi-4"),
+    (b"raspberrypi,5-model-b\0brcm,bcm2712\0", "pi-5"),
+    (b"raspberrypi,9-model-z\0brcm,bcm2712\0", "pi"),
+    (b"linux,dummy-virt\0", "qemu-virt"),
+    (b"acme,anvil\0", "generic"),
+    (b"\xff\0", "generic"),
+])
+def test_a_board_is_recognised_by_its_device_tree(tree: bytes, name: str, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "compatible"
+    path.write_bytes(tree)
+    assert loader.detect(device_tree=str(path)) == name
+
+
+def test_a_machine_without_device_tree_is_generic(tmp_path: pathlib.Path) -> None:
+    assert loader.detect(device_tree=str(tmp_path / "none")) == "generic"
+
+
+def test_every_sensor_and_driver_named_exists() -> None:
+    for board in map(loader.load, loader.names()):
+        tables = [*board.rows("sensor"), board.table("led"), board.table("button")]
+        for dotted in [table["driver"] for table in tables if "driver" in table]:
+            module, _, class_name = dotted.partition(":")
+            assert callable(getattr(importlib.import_module(module), class_name))
+
+
+def test_the_readme_is_current() -> None:
+    with open(docs_boards.PATH, encoding="utf-8") as file:
+        assert file.read() == docs_boards.page(), "python -m tools.dev.docs_boards"
 
 
 def test_an_unknown_board_says_which_there_are() -> None:

@@ -189,6 +189,7 @@ _COMMANDS = (
     ("backup", "tools.backup_cli:run", "copy the database while the node runs", None),
     ("keys", "tools.cli_local:keys", "show the node's public key and fingerprint", _keys),
     ("doctor", "tools.doctor:run", "look for what is broken and say how to mend it", _nothing),
+    ("hardware", "tools.hardware:run", "say what this machine is, and check it", None),
     ("top", "tools.top:run", "watch the node", _top),
     ("trace", "tools.cli_node:trace", "show what the node did last", _trace),
     ("simulate", "tools.simulate:run", "run the core many times over in a made-up network", None),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from tools.doctor_host import Finding
+
 LANES = ("alert", "direct", "community", "bulk")
 QUALITIES = ("unknown", "last seen", "from peers", "its own clock", "synchronised")
 
@@ -38,6 +40,15 @@ def clean(text: object, multiline: bool = False) -> str:
     """Text of a stranger for a terminal: control and bidirectional override characters become visible dots."""
     kept = "\n" if multiline else ""
     return "".join(one if one.isprintable() or one in kept else " " if one.isspace() else "\u00b7" for one in str(text))
+
+
+def findings(found: Sequence[Finding]) -> None:
+    """What was looked at (tools/doctor_host.py), one line each, and below it what to do."""
+    for one in found:
+        state = one.state.upper() if one.state == "broken" else one.state
+        print(f"{state:<6}  {one.check:<10}  {clean(one.text)}")
+        if one.fix:
+            print(f"{'':20}-> {clean(one.fix)}")
 
 
 def ago(ms: int) -> str:

@@ -36,11 +36,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         show.print_json([one.to_dict() for one in found])
     else:
-        for one in found:
-            state = one.state.upper() if one.state == BROKEN else one.state
-            print(f"{state:<6}  {one.check:<10}  {show.clean(one.text)}")
-            if one.fix:
-                print(f"{'':20}-> {show.clean(one.fix)}")
+        show.findings(found)
     broken = [one.check for one in found if one.state == BROKEN]
     if broken and not args.json:
         print(f"\nbroken: {', '.join(dict.fromkeys(broken))}")

@@ -1,5 +1,5 @@
-"""Writes docs/CAPABILITIES.md and docs/ERRORS.md from the code, and the pages of docs_cli.py and docs_airtime.py beside
-it; tests say when one is old.
+"""Writes docs/CAPABILITIES.md and docs/ERRORS.md from the code, and the pages of the other docs_*.py beside it; tests
+say when one is old.
 
     python -m tools.dev.docs
 """
@@ -165,13 +165,14 @@ PAGES = {"CAPABILITIES.md": capabilities, "ERRORS.md": error_codes}
 
 def main() -> None:
     """Write all pages."""
-    from tools.dev import docs_airtime, docs_cli
+    from tools.dev import docs_airtime, docs_boards, docs_cli
 
     for name, page in PAGES.items():
         with open(os.path.join(ROOT, "docs", name), "w", encoding="utf-8") as file:
             file.write(page())
     docs_cli.main()
     docs_airtime.main()
+    docs_boards.main()
 
 
 if __name__ == "__main__":
