@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from edge.core import limits
+from radios.session_driver import LinkPace
 
 PORT = 7373
 GROUP_PORT = 7374
@@ -32,7 +33,6 @@ WRITE_HIGH_BYTES, WRITE_LOW_BYTES = 65536, 16384  # asyncio's own buffer
 WRITE_BYTES = 32768  # sealed at one time: what is sealed can't be overtaken any more
 SOCKET_BYTES = 65536  # SO_SNDBUF and SO_RCVBUF (Linux doubles it): what an alert may have to wait for
 READ_BYTES = 65536
-PAUSE_MS_MAX = 10000
 
 # --- the datagram link
 UDP_MTU_BYTES = 1200
@@ -41,7 +41,7 @@ UDP_BURST = 4
 UDP_GAP_MS = 4  # drained follows a datagram by so much: a leaf checks a signature in milliseconds
 
 
-class Pace:
+class Pace(LinkPace):
     """How long things take, in milliseconds."""
 
     announce_ms = 30000
@@ -50,17 +50,14 @@ class Pace:
     refresh_ms_min = 1000  # between two looks at the interfaces
     yield_ms = 10000  # the node with the higher key waits so long for the other to connect
     connect_ms = 4000
-    handshake_ms = 5000
     retry_ms_min = 1000
     retry_ms_max = 60000
     steady_ms = 30000  # a session that lasted so long was a success
-    goodbye_ms = 500  # for the last words of a session
     keepalive_s = 15  # silent for so long: TCP asks, every `probe_s`, `probes` times
     probe_s = 5
     probes = 4
     unacked_ms = 20000  # sent and not acknowledged for so long: the cable is out
     silent_ms = 90000  # datagram link: a neighbour unheard for so long is gone
-    same_key_ms = 180000  # after the last sign of two nodes with one key
 
 
 if NODES_MAX < SESSIONS_MAX:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from radios.lan.session import Session
+    from radios.lan.session import TcpSession
 
     Address = tuple[Any, ...]
 
@@ -35,7 +35,7 @@ class Target:
         self.attempts = 0
         self.ways = 1  # addresses at the last attempt
         self.task: asyncio.Task[None] | None = None
-        self.session: Session | None = None
+        self.session: TcpSession | None = None
         self.last = ""  # how the last attempt ended
 
 
@@ -43,7 +43,7 @@ class Dialer:
     """Keeps trying. `connected(key)`, `ways(key)` (its addresses) and `make()` (a Session) are the owner's."""
 
     def __init__(self, own_key: bytes, pace: bounds.Pace, now_ms: Callable[[], int], connected: Callable[[bytes], bool],
-                 ways: Callable[[bytes], list[Address]], make: Callable[[], Session]) -> None:
+                 ways: Callable[[bytes], list[Address]], make: Callable[[], TcpSession]) -> None:
         self._own_key = own_key
         self._pace = pace
         self._now_ms = now_ms
@@ -185,7 +185,7 @@ class Dialer:
         target.ways = len(ways)
         return ways[target.attempts % len(ways)]
 
-    async def _connect(self, address: Address) -> Session:
+    async def _connect(self, address: Address) -> TcpSession:
         loop = asyncio.get_running_loop()
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)

@@ -1,23 +1,16 @@
-"""What a LAN session puts on TCP: records, and the two controls in them.
+"""What a LAN session puts on TCP: records, cut out of a stream again.
 
 Pure: bytes in, bytes out. A record is a message of the handshake (edge/core/noise.py) and afterwards one sealed
-plaintext, which is a link frame or a control. docs/PROTOCOL.md section 8. All integers big-endian.
+plaintext, which is a link frame or a control (radios/controls.py). docs/PROTOCOL.md section 8.
 
     on TCP      length 2 | record       16 bytes or more
-                00 00 | code 1          instead of a handshake message: refused, and why (a hint: nobody signs it)
-    plaintext   link frame              its first byte is never 00
-                00 01 | generation 4    ready: the handshake suits me; the node with the lower key numbers the sessions
-                00 02 | code 1          closing, and why: an index into WORDS
+                00 00 | code 1          instead of a handshake message: refused, and why
 """
 
 from __future__ import annotations
 
 from edge.core import limits, noise
 from edge.core.cbor import CodecError
-
-READY, CLOSE = 1, 2
-# the indexes are on the wire: add at the end only
-WORDS = ("closed", "busy", "community_key", "duplicate", "same_key", "self", "stopped", "replaced", "error", "silent")
 
 
 class Records:
@@ -58,33 +51,5 @@ class Records:
 
 
 def pack_record(record: bytes) -> bytes:
-    """A record with its length before it."""
-    return len(record).to_bytes(2, "big") + record
-
-
-def pack_refusal(word: str) -> bytes:
-    """What is sent instead of a Noise message. `word` is one of WORDS."""
-    return bytes((0, 0, WORDS.index(word)))
-
-
-def pack_control(kind: int, value: int) -> bytes:
-    """The plaintext of READY (value: generation) or CLOSE (value: index into WORDS)."""
-    return bytes((0, kind)) + value.to_bytes(4 if kind == READY else 1, "big")
-
-
-def unpack_control(plaintext: bytes) -> tuple[int, int]:
-    """(kind, value) of a control plaintext; kind 0 is one of a later version. Raises CodecError session.control."""
-    kind = plaintext[1] if len(plaintext) > 1 else -1
-    size = {READY: 6, CLOSE: 3}.get(kind)
-    if size is None:
-        if kind < 0:
-            raise CodecError("session.control")
-        return 0, 0
-    if len(plaintext) < size:
-        raise CodecError("session.control")
-    return kind, int.from_bytes(plaintext[2:size], "big")
-
-
-def word_of(code: int) -> str:
-    """The word for a code from the wire; one of a later version is "closed"."""
-    return WORDS[code] if code < len(WORDS) else WORDS[0]
+    """A record with its length before it; one of one byte is a refusal's code and has none."""
+    return (len(record) if len(record) > 1 else 0).to_bytes(2, "big") + record

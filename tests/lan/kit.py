@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 from edge.core.noise import Channel
+from radios import controls
 from radios.lan import bounds, records
 from radios.lan.driver import LanDriver
 from tests.radios.contract import Heard, identity
@@ -91,8 +92,8 @@ class Raw:
     async def up(self, port: int) -> None:
         """A whole session."""
         await self.shake(port)
-        self.plaintext(records.pack_control(records.READY, 0))
-        assert records.unpack_control(self.channel.open(await self.record()))[0] == records.READY
+        self.plaintext(controls.pack_control(controls.READY, 0))
+        assert controls.unpack_control(self.channel.open(await self.record()))[0] == controls.READY
 
     async def record(self) -> bytes:
         """The next record; a refusal is its one byte."""
@@ -108,9 +109,9 @@ class Raw:
         try:
             record = await asyncio.wait_for(self.record(), 3)
             if len(record) == 1:
-                return records.word_of(record[0])
-            kind, value = records.unpack_control(self.channel.open(record))
-            return records.word_of(value) if kind == records.CLOSE else await self.told()
+                return controls.word_of(record[0])
+            kind, value = controls.unpack_control(self.channel.open(record))
+            return controls.word_of(value) if kind == controls.CLOSE else await self.told()
         except (asyncio.IncompleteReadError, ConnectionError):
             return ""
 

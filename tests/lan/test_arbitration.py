@@ -10,7 +10,7 @@ import pytest
 
 from radios.lan import bounds
 from radios.lan.driver import LanDriver
-from radios.lan.session import Session
+from radios.lan.session import TcpSession
 from tests.lan.kit import no_callback_fails
 from tests.lan.test_session import Wire
 from tests.radios.contract import Heard, identity
@@ -33,8 +33,8 @@ class Connection:
 
     def __init__(self, caller: Side, called: Side) -> None:
         self.sessions = [
-            Session(caller.driver, caller.driver._identity, True, caller.driver._pace),
-            Session(called.driver, called.driver._identity, False, called.driver._pace),
+            TcpSession(caller.driver, caller.driver._identity, True, caller.driver._pace),
+            TcpSession(called.driver, called.driver._identity, False, called.driver._pace),
         ]
         self.wires = [Wire(), Wire()]
         self.flying: list[list[bytes]] = [[], []]  # from 0 to 1, from 1 to 0

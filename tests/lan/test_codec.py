@@ -11,6 +11,7 @@ from edge.compat import crypto
 from edge.core import limits
 from edge.core.cbor import CodecError
 from edge.core.community import ANNOUNCE, DATAGRAM, Mac, derive
+from radios import controls
 from radios.lan import addresses, codec, records
 from radios.lanes import BYTES_MAX, LANE_BYTES, LaneQueue
 
@@ -136,19 +137,19 @@ def test_oversize() -> None:
 
 def test_controls_and_refusals() -> None:
     cutter = records.Records()
-    cutter.feed(records.pack_refusal("busy")[:2])
+    cutter.feed(records.pack_record(b"\x01")[:2])
     assert cutter.next() is None
-    cutter.feed(records.pack_refusal("busy")[2:])
+    cutter.feed(records.pack_record(b"\x01")[2:])
     record = cutter.next()
-    assert record is not None and records.word_of(record[0]) == "busy"
-    assert records.unpack_control(records.pack_control(records.READY, 2**32 - 1)) == (records.READY, 2**32 - 1)
-    assert records.unpack_control(records.pack_control(records.CLOSE, 6)) == (records.CLOSE, 6)
-    assert records.unpack_control(b"\0\x09later") == (0, 0)
+    assert record is not None and controls.word_of(record[0]) == "busy"
+    assert controls.unpack_control(controls.pack_control(controls.READY, 2**32 - 1)) == (controls.READY, 2**32 - 1)
+    assert controls.unpack_control(controls.pack_control(controls.CLOSE, 6)) == (controls.CLOSE, 6)
+    assert controls.unpack_control(b"\0\x09later") == (0, 0)
     for bad in (b"\0", b"\0\x01\0", b"\0\x02"):
         with pytest.raises(CodecError, match="session.control"):
-            records.unpack_control(bad)
-    assert records.word_of(200) == "closed"
-    assert records.WORDS[1:3] == ("busy", "community_key")
+            controls.unpack_control(bad)
+    assert controls.word_of(200) == "closed"
+    assert controls.WORDS[1:3] == ("busy", "community_key")
 
 
 # --- addresses

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edge.core import limits
-from radios import lanes
+from radios import controls, lanes
 from radios.lan import bounds, records
 from tests.lan.kit import Hasty, Lan, Raw, free_port, lan
 from tests.radios.contract import Heard, identity
@@ -313,11 +313,11 @@ def spoil_tag(raw: Raw) -> None:
     (lambda raw: raw.writer.write(b"\xff\xff" + bytes(100)), "session.oversize"),
     (lambda raw: raw.writer.write((limits.FRAME_BYTES_MAX + 17).to_bytes(2, "big")), "session.oversize"),
     (lambda raw: raw.writer.write(records.pack_record(bytes(40))), "noise.bad_tag"),
-    (lambda raw: raw.writer.write(records.pack_refusal("busy")), "noise.bad_tag"),
+    (lambda raw: raw.writer.write(records.pack_record(b"\x01")), "noise.bad_tag"),
     (spoil_tag, "noise.bad_tag"),
     (lambda raw: raw.plaintext(b""), "session.empty"),
     (lambda raw: raw.plaintext(b"\x00"), "session.control"),
-    (lambda raw: raw.plaintext(records.pack_control(records.CLOSE, 6)), "stopped"),
+    (lambda raw: raw.plaintext(controls.pack_control(controls.CLOSE, 6)), "stopped"),
     (lambda raw: raw.writer.close(), "closed"),
 ])
 def test_a_neighbour_that_breaks_the_rules(attack: Callable[[Raw], None], reason: str) -> None:
@@ -361,7 +361,7 @@ def test_controls_of_a_later_version_are_ignored() -> None:
         raw = Raw(2)
         await raw.up(a.port)
         raw.plaintext(b"\x00\x77later")
-        raw.plaintext(records.pack_control(records.READY, 5))
+        raw.plaintext(controls.pack_control(controls.READY, 5))
         raw.plaintext(b"\x01frame")
         await heard.until(lambda: heard.frames == [b"\x01frame"])
         await raw.close()
@@ -513,10 +513,10 @@ def test_owners_hear_in_order() -> None:
         a, heard = await place.node(1)
         raw = Raw(2)
         await raw.shake(a.port)
-        raw.plaintext(records.pack_control(records.READY, 0))
+        raw.plaintext(controls.pack_control(controls.READY, 0))
         for n in range(50):  # with READY in one segment
             raw.plaintext(bytes([1, n]))
-        raw.plaintext(records.pack_control(records.CLOSE, 0))
+        raw.plaintext(controls.pack_control(controls.CLOSE, 0))
         raw.plaintext(b"\x01after the end")
         await heard.until(lambda: heard.events and heard.events[-1][0] == "down")
         assert heard.frames == [bytes([1, n]) for n in range(50)]

@@ -8,8 +8,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from edge.core import limits
-from radios.lan import bounds, records
-from radios.lan.session import Identity, Session, SessionOwner
+from radios import controls
+from radios.lan import bounds
+from radios.lan.session import TcpSession
+from radios.session import Identity, Session, SessionOwner
 from tests.lan.kit import no_callback_fails
 from tests.radios.contract import identity
 
@@ -84,7 +86,7 @@ class End:
 
     def __init__(self, number: int, initiator: bool, community: bytes | None = None) -> None:
         self.owner = Owner()
-        self.session = Session(self.owner, Identity(*identity(number), community), initiator, bounds.Pace())
+        self.session = TcpSession(self.owner, Identity(*identity(number), community), initiator, bounds.Pace())
         self.wire = Wire()
         self.session.connection_made(self.wire)
 
@@ -193,7 +195,7 @@ def test_closing_says_why() -> None:
             a.end()
             b.end()
             assert a.owner.said[-1] == ("lost", word)
-            assert b.owner.said[-1] == ("lost", word if word in records.WORDS else "error")
+            assert b.owner.said[-1] == ("lost", word if word in controls.WORDS else "error")
             assert not a.session.send(0, b"\x01")
 
     run(test)
@@ -253,6 +255,6 @@ def test_everything_wrong() -> None:
                 assert kind == "lost"
                 ended[reason] = ended.get(reason, 0) + 1
         assert {"noise.bad_tag", "session.oversize", "closed"} <= set(ended), ended
-        assert all(reason.partition(".")[0] in ("noise", "session", *records.WORDS) for reason in ended)
+        assert all(reason.partition(".")[0] in ("noise", "session", *controls.WORDS) for reason in ended)
 
     run(test)

@@ -42,6 +42,7 @@ from edge.core import (  # noqa: E402
 )
 from edge.core.index import Index, fp8  # noqa: E402
 from edge.store import courier  # noqa: E402
+from radios import controls  # noqa: E402
 from radios.ble import beacon as ble_beacon  # noqa: E402
 from radios.ble import fragments as ble_fragments  # noqa: E402
 from radios.ble import gatt  # noqa: E402
@@ -294,8 +295,8 @@ def _sessions() -> list[Row]:
         two = second.shake(one)
         three = first.shake(two)
         second.shake(three)
-        plaintexts = [records.pack_control(records.READY, 7), frame.pack_bus(b"\x81\x07"),
-                      records.pack_control(records.CLOSE, records.WORDS.index("stopped"))]
+        plaintexts = [controls.pack_control(controls.READY, 7), frame.pack_bus(b"\x81\x07"),
+                      controls.pack_control(controls.CLOSE, controls.WORDS.index("stopped"))]
         rows.append({
             "section": "7.3", "name": name, "community_key": community_key.hex() if community_key else None,
             "initiator_seed": ALICE.hex(), "responder_seed": BOB.hex(), "boots": [boot.hex() for boot in boots],
