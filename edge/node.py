@@ -42,8 +42,8 @@ def monotonic_ms() -> int:
 class Node(LinkOwner):
     """NodePort for the services, LinkOwner for the drivers.
 
-    bus: edge.bus Bus, set before `boot`. clock() -> (unix_ms, quality) reads the host's clock; log(level, text) takes
-    one line; trace.effects(list) notes effects.
+    bus: edge.bus Bus, set before `boot`; web: WebServer, where there is one. clock() -> (unix_ms, quality) reads the
+    host's clock; log(level, text) takes one line; trace.effects(list) notes effects.
     """
 
     def __init__(self, *, seed: bytes, name: str, store: Store, clock: Callable[[], tuple[int, int]],
@@ -52,6 +52,7 @@ class Node(LinkOwner):
         self.name = name
         self.key: bytes = self.machine.key
         self.bus: Any = None
+        self.web: Any = None
         self.troubles: dict[str, tuple[str, str]] = {}
         self._store = store
         self._writer = Writer(store, asyncio.get_running_loop(), self._gone)
@@ -148,6 +149,10 @@ class Node(LinkOwner):
         self._publish("text", {
             "link": link, "from": text.sender.hex(), "to_us": text.to_us, "channel": text.channel, "text": text.text,
             "hops": text.hops, "rssi_dbm": text.signal.rssi_dbm, "snr_qdb": text.signal.snr_qdb})
+
+    def page(self, link: str, request: bytes, answer: Callable[[bytes], None]) -> None:
+        ask: Any = super().page if self.web is None else self.web.ask
+        ask(link, request, answer)
 
     def trouble(self, link: str, reason: str, text: str) -> None:
         if text:

@@ -138,6 +138,7 @@ class Run:
             self.node.trouble("web", "missing", f"the page needs the package {error.name}: pip install {error.name}")
             return
         self.web = WebServer(self.bus, self.node, metrics=self._metrics, trouble=self.node.trouble)
+        self.node.web = self.web
         await self.web.start(self.config["web.host"], self.config["web.port"])
 
     def _driver(self, name: str, dotted: str, settings: dict[str, Any], seed: bytes) -> Driver | None:

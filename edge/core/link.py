@@ -81,6 +81,10 @@ class LinkOwner:
     def text(self, link, text):
         """A text of a person by a radio (Meshtastic); who has no use for it ignores it."""
 
+    def page(self, link, request, answer):
+        """Somebody in reach asks for the node's page (PROTOCOL 16.5). answer(bytes) is called once, now or later."""
+        answer(b'503\n{"error":{"code":"unavailable","message":"this node has no page","hint":""}}')
+
     def trouble(self, link, reason, text):
         """The link has a fault that a person can mend: a stable word and one line with what to do; "" clears it."""
         raise NotImplementedError

@@ -66,6 +66,51 @@ class WebServer:
         self._trouble("web", "", "")
         return self.port
 
+    def ask(self, client: str, request: bytes, answer: Callable[[bytes], None]) -> None:
+        """Answer a request that came another way than HTTP: "GET /api/..." or "POST /api/...", a line feed and JSON.
+
+        client: who is held to account for it, such as the name of a link. answer(bytes) is called once: the status,
+        and where that is said in how many seconds to try again, a line feed, JSON. PROTOCOL 16.5.
+        """
+        if not self._has_room(client):
+            answer(_refusal(503, "unavailable", "too many are asking at once"))
+            return
+        task = asyncio.get_running_loop().create_task(self._ask(client, request, answer))
+        self._tasks[task] = client
+
+    async def _ask(self, client: str, request: bytes, answer: Callable[[bytes], None]) -> None:
+        said = _refusal(503, "unavailable", "the node is stopping")
+        try:
+            said = await self._look_up(client, request)
+        except asyncio.CancelledError:
+            pass
+        finally:
+            task = asyncio.current_task()
+            if task is not None:
+                self._tasks.pop(task, None)
+            answer(said)
+
+    async def _look_up(self, client: str, request: bytes) -> bytes:
+        line, _, body = request.partition(b"\n")
+        method, _, url = line.partition(b" ")
+        if method not in (b"GET", b"POST") or not url.startswith(b"/api/") or len(line.split()) != 2:
+            return _refusal(400, "bad_request", "this is no request that can be answered here")
+        app, request_class = self._load()
+        reader = asyncio.StreamReader()
+        head = b"%s HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        reader.feed_data(head % (line, len(body)) + body)
+        reader.feed_eof()
+        try:
+            parsed = await request_class.create(app, reader, None, (client, 0))
+        except (ValueError, EOFError):
+            parsed = None  # a bad request; the app says so
+        response = await app.dispatch_request(parsed)
+        if not isinstance(response.body, bytes):
+            await response.body_iter().aclose()
+            return _refusal(400, "bad_request", "an endless answer can't be given here")
+        again = response.headers.get("Retry-After")
+        return f"{response.status_code}{f' {again}' if again else ''}\n".encode() + response.body
+
     async def _listen(self, host: str | None, port: int) -> asyncio.Server:
         server = await asyncio.start_server(self._serve, host, port, limit=REQUEST_BYTES_MAX)
         ports = sorted({one.getsockname()[1] for one in server.sockets})
@@ -157,6 +202,10 @@ class _Bounded:
         if self.bytes_read > REQUEST_BYTES_MAX:
             raise ValueError("request too long")
         return data
+
+
+def _refusal(status: int, code: str, message: str) -> bytes:
+    return f'{status}\n{{"error":{{"code":"{code}","message":"{message}","hint":""}}}}'.encode()
 
 
 async def _write(response: Response, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
