@@ -26,6 +26,7 @@ from edge.web.live import Live
 STATIC = {
     "/": ("index.html", "text/html; charset=UTF-8"),
     "/texts.js": ("texts.js", "text/javascript; charset=UTF-8"),
+    "/node.js": ("node.js", "text/javascript; charset=UTF-8"),
     "/app.js": ("app.js", "text/javascript; charset=UTF-8"),
     "/style.css": ("style.css", "text/css; charset=UTF-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),

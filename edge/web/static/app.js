@@ -1,14 +1,15 @@
 // The page's own program: asks the node, shows the answers, posts notices. All words are in texts.js. What people wrote
 // is only ever set as textContent. Times are counted from the node's clock, so a wrong phone clock does no harm.
+import {POLL_MS, ROWS, ask, begin as reach, follow, gone, isFollowing, unfollow} from "./node.js";
 import {TEXTS} from "./texts.js";
 
-const ASK_MS = 9000, POLL_MS = 30000, RETRY_MS = 4000, ROWS = 30, ROWS_MAX = 200;
+const RETRY_MS = 4000, ROWS_MAX = 200;
 const lang = TEXTS[navigator.language] ? navigator.language
   : TEXTS[navigator.language.split("-")[0]] ? navigator.language.split("-")[0] : "en";
 const words = TEXTS[lang];
 const plurals = new Intl.PluralRules(lang);
 const $ = (id) => document.getElementById(id);
-const now = {status: null, notices: null, peers: null, rows: ROWS, skew: null, heard: null, events: null, seen: null};
+const now = {status: null, notices: null, peers: null, rows: ROWS, skew: null, heard: null, seen: null};
 
 // --- words
 
@@ -65,25 +66,6 @@ function tellTimes() {
 
 // --- asking
 
-async function ask(path, body) {
-  const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), ASK_MS);
-  try {
-    const options = {signal: stop.signal, cache: "no-store", credentials: "omit"};
-    if (body) {
-      options.method = "POST";
-      options.headers = {"Content-Type": "application/json"};
-      options.body = JSON.stringify(body);
-    }
-    const answer = await fetch(path, options);
-    const value = await answer.json();
-    if (answer.ok) return value;
-    throw Object.assign(new Error(value.error.message), value.error, {wait: answer.headers.get("Retry-After")});
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 const parts = {
   status: async () => {
     const asked = performance.now();
@@ -131,10 +113,10 @@ async function refresh(...names) {
 
 // --- showing
 
-function showGone(gone) {
-  if (gone) {
+function showGone(isGone) {
+  if (isGone) {
     const when = now.heard && new Date(now.heard).toLocaleTimeString(lang, {hour: "numeric", minute: "2-digit"});
-    show("gone", when ? fill(words.gone, {when}) : words.gone_first);
+    show("gone", fill(gone(words, !!when), {when}));
     $("state").dataset.state = "gone";
     show("state-word", words.gone_word);
     show("state-line", "");
@@ -283,27 +265,11 @@ async function post(event) {
 
 // --- keeping up: events while the page is looked at, polling when there are none
 
-function follow() {
-  if (now.events || document.hidden || !window.EventSource) return;
-  const events = now.events = new EventSource("/api/events");
-  events.addEventListener("hello", () => refresh("status", "peers", "board"));
-  for (const name of ["board", "peers", "status"]) events.addEventListener(name, () => refresh(name));
-  events.onerror = () => {
-    if (events.readyState === EventSource.CLOSED) unfollow();
-  };
-}
-
-function unfollow() {
-  if (now.events) now.events.close();
-  now.events = null;
-}
-
 async function poll() {
   let ok = true;
   if (!document.hidden) {
-    const open = now.events && now.events.readyState === EventSource.OPEN;
-    ok = await (open ? refresh("status") : refresh("status", "peers", "board"));
-    if (ok) follow();
+    ok = await (isFollowing() ? refresh("status") : refresh("status", "peers", "board"));
+    if (ok) follow(refresh);
   }
   setTimeout(poll, ok ? POLL_MS : RETRY_MS);
 }
@@ -326,11 +292,10 @@ function begin() {
   $("older").addEventListener("click", () => { now.rows = Math.min(now.rows + ROWS, ROWS_MAX); refresh("board"); });
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) unfollow();
-    else { follow(); refresh("status"); }
+    else { follow(refresh); refresh("status"); }
   });
   setInterval(tellTimes, 20000);
-  follow();
-  setTimeout(poll, now.events ? 1000 : 0); // the stream's hello asks for everything, and sooner
+  setTimeout(poll, reach(refresh));
 }
 
 begin();
