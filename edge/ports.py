@@ -103,3 +103,21 @@ class StorePort(Protocol):
 
     def stats(self) -> dict[str, Any]:
         """Counts and bytes by lane, refusals, conflicts, file size."""
+
+
+class AlertsPort(Protocol):
+    """What the emergency machine asks of whoever keeps alerts, neighbours' reports and halts. Nothing here waits.
+
+    It asks every few seconds, and at once when the topic "alerts" is published (with any value).
+    """
+
+    def standing(self) -> list[tuple[bytes, int, int, int]]:
+        """Official alerts for this node's place that are not cancelled: (id, level, sent_s, expires_s); level 1: be
+        watchful, 2: an emergency. Whether one has expired is judged by whoever asks (edge/core/standing.py)."""
+
+    def reports(self) -> list[tuple[bytes, int, int]]:
+        """What neighbours report now, the newest of each author: (author's key, trust UNKNOWN..ANCHOR, level); level 0:
+        the author says that there is nothing."""
+
+    def halted(self) -> str:
+        """In words why the community has halted this node; "" while it has not."""
