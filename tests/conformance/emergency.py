@@ -1,7 +1,7 @@
 """Recorded readings of tests/data/emergency, replayed: the same transitions with the same reasons on both interpreters.
 
-A line is "MILLISECONDS INPUT VALUE"; `tick` in place of an input lets time go by, `reboot` loads what was dumped. At the
-end of each file the machine is left alone for two hours.
+A line is "MILLISECONDS INPUT VALUE"; `tick` in place of an input lets time go by, `reboot` loads what was dumped. At
+the end of each file the machine is left alone for two hours.
 """
 
 import os
