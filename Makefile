@@ -1,6 +1,7 @@
 # make run    set everything up, run a node with embedded defaults: SQLite, LAN, page at http://localhost:8080
 # make test   set everything up, run all checks and tests
 # make venv   the set-up alone, into .venv
+# make triage train the triage model anew, and compare its figures with those promised
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ MICROPYTHON := .mp/micropython
 
 unexport PYTHONDONTWRITEBYTECODE  # byte code that is kept makes nodes smaller and tests quicker
 
-.PHONY: run test venv lint core bench clean
+.PHONY: run test venv lint core bench triage clean
 
 run: $(VENV)/.run-ready
 	$(BIN)/waypost --dir $(DIR) run
@@ -46,6 +47,12 @@ core: $(VENV)/.dev-ready
 
 bench: $(VENV)/.run-ready
 	$(BIN)/waypost bench
+
+SHARED ?= $(firstword $(wildcard ../shared ../../shared))
+
+triage: $(VENV)/.dev-ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train]'
+	$(BIN)/python -m tools.dev.triage_train $(SHARED)/data/disaster-messages/messages.csv.xz --check
 
 clean:
 	rm -rf $(VENV) .mp .cache .mypy_cache .ruff_cache

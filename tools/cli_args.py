@@ -192,6 +192,7 @@ _COMMANDS = (
     ("hardware", "tools.hardware:run", "say what this machine is, and check it", None),
     ("top", "tools.top:run", "watch the node", _top),
     ("trace", "tools.cli_node:trace", "show what the node did last", _trace),
+    ("triage", "tools.triage_cli:run", "label the messages of a file, and measure how well", None),
     ("simulate", "tools.simulate:run", "run the core many times over in a made-up network", None),
     ("bench", "tools.bench:run", "measure this machine", None),
     ("version", "tools.cli_local:version", "say which version this is", _nothing),

@@ -16,7 +16,7 @@ from tools import cli_args
 
 COMMANDS = [
     "run", "status", "peers", "send", "board", "inbox", "messages", "call", "export", "import", "backup", "keys",
-    "doctor", "hardware", "top", "trace", "simulate", "bench", "version", "completion",
+    "doctor", "hardware", "top", "trace", "triage", "simulate", "bench", "version", "completion",
 ]
 
 
