@@ -28,11 +28,15 @@ class Sets:
     """The lanes (bit mask) that one link carries. gossip: has `index` and `long`, by lane. keys: beacon.Keys."""
 
     def __init__(self, gossip, lanes, keys):
-        self.lanes = [lane for lane in range(limits.LANES) if lanes & 1 << lane]
+        self.carry(lanes)
         self._gossip = gossip
         self._keys = keys
         self._marks = [None] * limits.LANES  # (count, fp8)
         self._growing = [[] for _ in range(limits.LANES)]  # the one used last comes last
+
+    def carry(self, lanes):
+        """Tell of these lanes (bit mask) from now on; what is known of others is kept up to date all the same."""
+        self.lanes = [lane for lane in range(limits.LANES) if lanes & 1 << lane]
 
     def changed(self, lane, key):
         """A key that can go over a radio came into a lane, or went."""
@@ -42,7 +46,7 @@ class Sets:
 
     def reload(self):
         """The lanes were filled anew."""
-        for lane in self.lanes:
+        for lane in range(limits.LANES):
             self._marks[lane] = None
             self._growing[lane] = []
 

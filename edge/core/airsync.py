@@ -53,7 +53,7 @@ class Sync:
 
     def __init__(self, machine, info, keys, rng, flood, now_ms):
         self.trickle = Trickle(now_ms, rng)
-        self.sets = Sets(machine.gossip, info.lanes, keys)
+        self.sets = Sets(machine.gossip, info.lanes & machine.situation.lanes, keys)
         self.heard = []  # Heard, the one heard longest ago first
         self._machine = machine
         self._info = info
@@ -94,8 +94,10 @@ class Sync:
                 data = self._sketch(lane, epoch, capacity)
                 room -= len(data) + 1 if data else 0
             told.append((lane, self.sets.count(lane), self.sets.digest(lane, epoch), data))
-        values = beacon.Beacon(self._sequence, self._node, 0, time_s & 0xFFFFFFFF, min(self._machine.clock.quality, 15),
-                               0, 3, queue, beacon.BATTERY_UNKNOWN)
+        now = self._machine.situation
+        flags = beacon.EMERGENCY if now.condition == beacon.IN_EMERGENCY else 0
+        values = beacon.Beacon(self._sequence, self._node, flags, time_s & 0xFFFFFFFF,
+                               min(self._machine.clock.quality, 15), now.condition, now.reach, queue, now.battery)
         return beacon.pack(values, self._keys, airsets.pack_sets(told))
 
     def _sketch(self, lane, epoch, capacity):

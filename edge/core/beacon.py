@@ -19,6 +19,7 @@ EPOCH_BITS = 16  # an epoch is 65,536 s long
 
 EMERGENCY = 1  # flags
 PANIC = 2
+IN_EMERGENCY = 2  # of `condition`
 OPEN = 0x80  # the MAC is under the public key: anybody could have made it
 
 UNVERIFIED = 0  # trust: no MAC that we can check, e.g. a HearthNet node

@@ -34,6 +34,7 @@ PEER_DOWN = "peer_down"  # link, peer
 PUSHED = "pushed"  # link, peer
 SEND_BUS = "send_bus"  # link, peer, lane, payload
 CLOCK = "clock"  # unix_ms, quality (hlc.QUALITY_*)
+SITUATION = "situation"  # edge.core.machine.Situation: what beacons say, and which lanes are passed on
 
 NEW = 0
 DUPLICATE = 1

@@ -122,10 +122,10 @@ class Flood:
         return True
 
     def take(self, now_ms, lanes):
-        """(lane, item) that goes next, of the first `lanes` lanes, or None."""
-        for lane in range(lanes):
+        """(lane, item) that goes next, of the lanes in a bit mask, or None."""
+        for lane in range(limits.LANES):
             queue = self._queues[lane]
-            while queue:
+            while queue and lanes & 1 << lane:
                 item = queue.pop(0)
                 if not isinstance(item, Entry):
                     return lane, item
@@ -164,7 +164,14 @@ class Trickle:
     def __init__(self, now_ms, rng):
         self._rng = rng
         self._said_ms = now_ms
+        self._ms_max = limits.BEACON_MS_MAX
         self._begin(now_ms, limits.BEACON_MS_MIN)
+
+    def pace(self, now_ms, ms_max):
+        """The longest interval from now on, limits.BEACON_MS_MIN or more."""
+        self._ms_max = ms_max
+        if self._interval_ms > ms_max:
+            self._begin(now_ms, ms_max)
 
     def heard(self):
         """Another node said what we would say."""
@@ -184,12 +191,12 @@ class Trickle:
         speak = False
         if not self._fired and now_ms >= self._fire_ms:
             self._fired = True
-            silent = now_ms - self._said_ms > 2 * limits.BEACON_MS_MAX
+            silent = now_ms - self._said_ms > 2 * self._ms_max
             speak = self._copies < limits.BEACON_COPIES or silent
             if speak:
                 self._said_ms = now_ms
         if now_ms >= self._end_ms:
-            self._begin(now_ms, min(2 * self._interval_ms, limits.BEACON_MS_MAX))
+            self._begin(now_ms, min(2 * self._interval_ms, self._ms_max))
         return speak
 
     def _begin(self, now_ms, interval_ms):

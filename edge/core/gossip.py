@@ -113,7 +113,7 @@ class Gossip:
                 if neighbour.in_flight >= limits.PUSHES_IN_FLIGHT_MAX + limits.LANES - 1 - lane:
                     return
                 queue = neighbour.queues[lane]
-                while queue and len(keys) < neighbour.link.burst:
+                while queue and neighbour.lanes & 1 << lane and len(keys) < neighbour.link.burst:
                     key = queue.popleft()
                     if not neighbour.knows(key) and key in self.index[lane]:
                         neighbour.note_known(key)

@@ -6,6 +6,8 @@ bytes, milliseconds and randomness it is handed: no clock, no I/O, no await. Wha
 a message or a counted drop with a reason; a wrong command by the shell raises. DESIGN, The core; PROTOCOL 3 to 6.
 """
 
+from collections import namedtuple
+
 from edge.compat import crypto
 from edge.core import effects, frame, hlc, limits
 from edge.core import message as messages
@@ -16,6 +18,11 @@ from edge.core.outbox import Outbox
 
 RECEIPT_TTL_S = 30 * 86400
 _LEAP = limits.LEAP_S_MAX << 16
+
+# condition, reach, battery: as in edge/core/beacon.py. lanes: bit mask of those that are passed on; what comes from a
+# person here or in a courier file is kept in any lane. beacon_ms_max: the longest time between two beacons.
+Situation = namedtuple("Situation", ("condition", "reach", "battery", "lanes", "beacon_ms_max"))
+UNKNOWN_SITUATION = Situation(0, 3, 255, (1 << limits.LANES) - 1, limits.BEACON_MS_MAX)
 
 
 class Machine:
@@ -36,6 +43,7 @@ class Machine:
         self.clock = hlc.Clock()
         self.counters = {}
         self.outbox = Outbox()
+        self.situation = UNKNOWN_SITUATION
         self._seed = seed
         self._rng = rng
         self._verify = verify
@@ -64,6 +72,7 @@ class Machine:
             effects.LINK_DOWN: self._on_link_down,
             effects.SEND_BUS: self._on_send_bus,
             effects.CLOCK: self._on_clock,
+            effects.SITUATION: self._on_situation,
             effects.GONE: self._on_gone,
             effects.LOAD: self._on_load,
             effects.LOAD_LONG: self._on_load_long,
@@ -288,6 +297,13 @@ class Machine:
 
     def _on_clock(self, now_ms, unix_ms, quality):
         self.clock.set_wall(now_ms, unix_ms, quality)
+
+    def _on_situation(self, now_ms, situation):
+        old, self.situation = self.situation, situation
+        if situation.lanes != old.lanes:
+            self.near.carry(now_ms)
+        for air in self._airs:
+            air.follow(now_ms, old)
 
     def _on_post(self, now_ms, token, type, lane, ttl_s, dest, body):
         if type == messages.DIRECT and self.outbox.full():

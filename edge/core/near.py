@@ -79,6 +79,17 @@ class Near:
         info = {"node": neighbour.node, "name": neighbour.name, "key": neighbour.key, "member": neighbour.member}
         self._emit((effects.PEER, neighbour.link.name, neighbour.peer, up, info))
 
+    def carry(self, now_ms):
+        """Other lanes than before are passed on: keep to it, and tell those who know us."""
+        for neighbour in self.order:
+            if neighbour.hello:
+                neighbour.lanes = self._lanes(neighbour.link) & neighbour.told
+                self._send_hello(now_ms, neighbour)
+                self._machine.gossip.pump(now_ms, neighbour)
+
+    def _lanes(self, link):
+        return link.lanes & self._machine.situation.lanes
+
     # --- time
 
     def tick(self, now_ms):
@@ -132,9 +143,10 @@ class Near:
     def _send_hello(self, now_ms, neighbour):
         neighbour.hello_sent_ms = now_ms
         machine = self._machine
+        lanes = self._lanes(neighbour.link)
         hello = frame.pack_hello(
-            PROTOCOL_VERSIONS, machine.key, machine.clock.now(now_ms), machine.clock.quality, neighbour.link.lanes,
-            machine.name, machine.gossip.digests(neighbour.link.lanes), 0,
+            PROTOCOL_VERSIONS, machine.key, machine.clock.now(now_ms), machine.clock.quality, lanes, machine.name,
+            machine.gossip.digests(lanes), 0,
         )
         self.send(neighbour, limits.LANE_ALERT, hello)
 
@@ -227,7 +239,8 @@ class Near:
         neighbour.hello = True
         neighbour.node = node
         neighbour.name = name
-        neighbour.lanes = neighbour.link.lanes & lanes
+        neighbour.told = lanes
+        neighbour.lanes = self._lanes(neighbour.link) & lanes
         self._peer_time(now_ms, neighbour, time, quality)
         if first:
             self._tell(neighbour, True)

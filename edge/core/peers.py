@@ -47,7 +47,8 @@ class Neighbour:
         self.node = key  # what HELLO said; equals key where the link authenticates
         self.named_ms = now_ms  # since when it is known by this key
         self.name = ""
-        self.lanes = link.lanes
+        self.told = link.lanes  # that its HELLO said
+        self.lanes = link.lanes  # of these, what we carry now
         self.hello = False  # its HELLO has come
         self.hello_sent_ms = now_ms
         self.digest_due_ms = now_ms

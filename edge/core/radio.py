@@ -22,6 +22,7 @@ class Air:
 
     def __init__(self, machine, info, keys, rng, emit, now_ms):
         self.info = info
+        self.lanes = info.lanes & machine.situation.lanes
         slot_ms = info.airtime_us(_USUAL_BYTES) // 1000 + 1
         self.flood = Flood(slot_ms, rng, machine.count)
         self.sync = Sync(machine, info, keys, rng, self.flood, now_ms)
@@ -41,6 +42,17 @@ class Air:
         self._grow_ms = None
         self._beacon_waits = False
         self.book.learn(machine.key)
+        self.sync.trickle.pace(now_ms, machine.situation.beacon_ms_max)
+
+    def follow(self, now_ms, old):
+        """The machine's situation is another than `old`: carry its lanes, and tell of it soon."""
+        now = self._machine.situation
+        self.lanes = self.info.lanes & now.lanes
+        self.sync.sets.carry(self.lanes)
+        self.sync.trickle.pace(now_ms, now.beacon_ms_max)
+        if (now.condition, now.reach, now.lanes) != (old.condition, old.reach, old.lanes):
+            self.sync.trickle.reset(now_ms)
+        self._pump(now_ms)
 
     # --- in
 
@@ -72,7 +84,7 @@ class Air:
         fault = None
         for one in onair.unpack(data, self.book.keys_of):
             try:
-                found, new = self._machine.take(now_ms, one, self.info.lanes, self, self._pay)
+                found, new = self._machine.take(now_ms, one, self.lanes, self, self._pay)
             except CodecError as error:
                 fault = error
                 continue
@@ -114,7 +126,7 @@ class Air:
         """A message is committed that was not here before: pass it on. heard_here: it came over this air."""
         rssi_dbm = self._signals.pop(one.key, None)
         self.book.learn(one.author)
-        if not self.info.lanes & 1 << one.lane or len(one.data) > limits.RADIO_MESSAGE_BYTES_MAX:
+        if not self.lanes & 1 << one.lane or len(one.data) > limits.RADIO_MESSAGE_BYTES_MAX:
             return
         self.sync.got(one.lane, one.key)
         self.sync.trickle.reset(now_ms)
@@ -183,9 +195,9 @@ class Air:
         self.flood.due(now_ms)
         while True:
             if not self._flying:
-                lanes = limits.LANES
+                lanes = self.lanes
             elif self._flying == 1 and not self._alert_flying:
-                lanes = 1
+                lanes = 1 << limits.LANE_ALERT
             else:
                 return
             found = self.flood.take(now_ms, lanes)
