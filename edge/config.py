@@ -61,6 +61,7 @@ KEYS = (
     Key("web.enabled", "bool", True, "serve the page"),
     Key("web.port", "int", 8080, "the page's TCP port; 0 is any free one", high=65535),
     Key("web.host", "text", "", 'where the page listens: empty is every address, "localhost" this machine only'),
+    Key("console.pin", "text", "", "what the console asks for; empty: whoever holds the cable may use it", high=32),
     Key("lan.enabled", "bool", True, "talk to nodes on the local network"),
     Key("lan.port", "int", 7373, "the TCP port for sessions with other nodes; 0 is any free one", high=65535),
     Key("lan.multicast", "bool", True, "find neighbours by UDP multicast"),

@@ -161,6 +161,10 @@ def _keys(parser: argparse.ArgumentParser) -> None:
                         help="print a fresh community key instead, for the waypost.toml of every node")
 
 
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--broken", action="store_true", help="show only what is broken")
+
+
 def _top(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--once", action="store_true", help="print one view and end")
     parser.add_argument("--every", type=whole(1, 3600), default=2, metavar="SECONDS", help="how often (default 2)")
@@ -188,8 +192,16 @@ _COMMANDS = (
     ("import", "tools.courier_cli:take_in", "take messages in from a courier file", None),
     ("backup", "tools.backup_cli:run", "copy the database while the node runs", None),
     ("keys", "tools.cli_local:keys", "show the node's public key and fingerprint", _keys),
-    ("doctor", "tools.doctor:run", "look for what is broken and say how to mend it", _nothing),
+    ("doctor", "tools.doctor:run", "look for what is broken and say how to mend it", _doctor),
     ("hardware", "tools.hardware:run", "say what this machine is, and check it", None),
+    ("console", "tools.console:run", "the node's console, here or on a serial line", None),
+    ("disk", "tools.machine_cli:disk", "room and health of the card or disk", None),
+    ("time", "tools.machine_cli:time_", "the clock, and how sure it is", None),
+    ("net", "tools.machine_cli:net", "network interfaces, addresses, the way out", None),
+    ("log", "tools.log_cli:run", "the last lines of the node's log", None),
+    ("restart", "tools.restart_cli:restart", "restart the node", None),
+    ("reboot", "tools.restart_cli:reboot", "restart the machine", None),
+    ("factory-reset", "tools.restart_cli:factory_reset", "forget everything but waypost.toml", None),
     ("top", "tools.top:run", "watch the node", _top),
     ("trace", "tools.cli_node:trace", "show what the node did last", _trace),
     ("triage", "tools.triage_cli:run", "label the messages of a file, and measure how well", None),

@@ -16,7 +16,7 @@ from edge import config as settings
 from edge import keys
 from edge.errors import ConfigError, KeyFileError, StoreError, WaypostError
 from tools import cli_show as show
-from tools import clock, doctor_host
+from tools import clock, doctor_host, restart_cli
 from tools.doctor_host import BROKEN, NOTE, OK, Finding
 
 TYPE_CHECKING = False
@@ -33,6 +33,8 @@ CLOCK_BACK_S = 60
 def run(args: argparse.Namespace) -> int:
     """waypost doctor"""
     found = examine(args.dir, args.overrides)
+    if args.broken:
+        found = [one for one in found if one.state == BROKEN or (one.check, one.state) == ("node", NOTE)]
     if args.json:
         show.print_json([one.to_dict() for one in found])
     else:
@@ -40,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     broken = [one.check for one in found if one.state == BROKEN]
     if broken and not args.json:
         print(f"\nbroken: {', '.join(dict.fromkeys(broken))}")
+    elif not found and not args.json:
+        print("nothing is broken")
     return 1 if broken else 0
 
 
@@ -217,7 +221,8 @@ def _node(directory: str) -> tuple[bool, list[Finding]]:
         if os.path.lexists(socket_path) and not stat.S_ISSOCK(os.lstat(socket_path).st_mode):
             return False, [Finding("control", BROKEN, f"{socket_path} is not a socket",
                                    f"move it away: mv {socket_path} {socket_path}.old")]
-        return False, [Finding("node", NOTE, "it is not running", f"waypost --dir {directory} run")]
+        start = "waypost restart" if restart_cli.has_service() else f"waypost --dir {directory} run"
+        return False, [Finding("node", NOTE, "it is not running", start)]
     try:
         with Client(directory) as client:
             facts = client.call("node.status@1", deadline_ms=5000)

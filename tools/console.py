@@ -1,0 +1,243 @@
+"""`waypost console`: the node's console, in this terminal, on a serial line here, or at the far end of a cable.
+
+It is a small process of its own: it answers when the node, its database or the network is dead. Every command runs in a
+child that it can end, so no command can hold it up. What commands do is in their modules; what keys do is in
+edge/console. docs/CONSOLE.md says who may use it.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import importlib
+import io
+import os
+import select
+import signal
+import sys
+import time
+
+from edge.console.screen import ROWS
+from edge.console.session import RUN, Session
+from edge.errors import WaypostError
+from tools import cli_args
+from tools.console_line import SPEEDS, Line
+from tools.console_verbs import Completer, verbs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from edge.console.session import Wish
+
+END_S = 2  # a command that was asked to end has so long
+AGAIN_S = 3  # before a device that is not there is looked for once more
+_READ_BYTES = 4096
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `waypost console`."""
+    parser.add_argument("device", metavar="DEVICE", nargs="?", default=None,
+                        help="talk to the console of a box at the other end of this serial port")
+    parser.add_argument("--serve", metavar="DEVICE", default=None, help="offer this node's console on a serial port")
+    parser.add_argument("--baud", type=int, choices=SPEEDS, default=SPEEDS[0],
+                        help=f"speed of the serial port (default {SPEEDS[0]})")
+    parser.add_argument("--plain", action="store_true", help="never wait for a key in the middle of long output")
+
+
+def run(args: argparse.Namespace) -> int:
+    """waypost console"""
+    if args.device is not None:
+        from tools.console_cable import connect
+
+        return connect(args.device, args.baud)
+    rows = 0 if args.plain else ROWS
+    if args.serve is None:
+        return _here(args.dir, rows)
+    while True:
+        try:
+            line = Line.serial(args.serve, args.baud)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO):
+                raise
+            time.sleep(AGAIN_S)  # a gadget port is there only while a computer is
+            continue
+        try:
+            Console(args.dir, line, rows).serve()
+        finally:
+            line.close()
+        time.sleep(AGAIN_S)
+
+
+def _here(directory: str, rows: int) -> int:
+    if not sys.stdin.isatty():
+        raise WaypostError("standard input is no terminal", where="waypost console",
+                           hint="commands for programs: waypost COMMAND --json")
+    line = Line.terminal()
+    try:
+        Console(directory, line, rows).serve()
+    finally:
+        line.close()
+    return 0
+
+
+class Console:
+    """One terminal and the person at it."""
+
+    def __init__(self, directory: str, line: Line, rows: int) -> None:
+        self._directory = directory
+        self._line = line
+        offered = verbs()
+        for verb in offered:
+            _load(verb.words[0])
+        gc.freeze()  # children share what is loaded
+        name, pin = _name_and_pin(directory)
+        self._session = Session(name, offered, Completer(offered), lambda: int(time.monotonic()), pin, rows)
+        self._child = 0
+        self._pipe = -1
+        self._end_s = 0.0
+        self._open = True
+
+    def serve(self) -> None:
+        """Until the line is gone, or, in a terminal, the person."""
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        self._write(self._session.greet())
+        try:
+            while self._open:
+                self._step()
+        finally:
+            self._end_child(signal.SIGKILL)
+            self._reap()
+
+    def _step(self) -> None:
+        wanted = [self._line.fd]
+        if self._pipe >= 0 and not self._session.full:
+            wanted.append(self._pipe)
+        ready, _, _ = select.select(wanted, [], [], END_S if self._end_s else self._line.patience_s)
+        if self._line.fd in ready:
+            data = self._line.read()
+            if data is None:
+                self._open = False
+                return
+            if data == b"\x04" and self._line.local and not self._child:
+                self._open = False
+                return
+            out, wishes = self._session.keys(data)
+            self._write(out)
+            self._carry_out(wishes)
+        elif not ready:
+            self._line.quiet()
+        if self._pipe in ready:
+            self._from_child()
+        if self._end_s and time.monotonic() > self._end_s:
+            self._end_child(signal.SIGKILL)
+            self._over(-signal.SIGKILL)  # it may not even be possible to end it: a dead card holds it in the kernel
+
+    def _carry_out(self, wishes: list[Wish]) -> None:
+        for kind, words in wishes:
+            if kind == RUN:
+                self._start(words)
+            elif self._child:
+                self._end_child(signal.SIGINT)
+                self._end_s = time.monotonic() + END_S
+
+    # --- commands
+
+    def _start(self, words: list[str]) -> None:
+        reading, writing = os.pipe()
+        try:
+            child = os.fork()
+        except OSError as error:
+            os.close(reading)
+            os.close(writing)
+            self._write(self._session.output(f"no room for another process: {error.strerror}\n".encode()))
+            self._carry_on(*self._session.ended(1))
+            return
+        if not child:
+            _become(self._directory, words, writing)
+        os.close(writing)
+        self._child, self._pipe, self._end_s = child, reading, 0.0
+
+    def _from_child(self) -> None:
+        data = os.read(self._pipe, _READ_BYTES)
+        if data:
+            self._write(self._session.output(data))
+            return
+        self._over(self._reap())
+
+    def _reap(self) -> int:
+        child, self._child = self._child, 0
+        if not child:
+            return 0
+        pid, status = os.waitpid(child, 0 if not self._end_s else os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if pid else -signal.SIGKILL
+
+    def _over(self, code: int) -> None:
+        if self._child:
+            self._reap()
+        os.close(self._pipe)
+        self._pipe, self._end_s = -1, 0.0
+        self._carry_on(*self._session.ended(code))
+
+    def _carry_on(self, out: bytes, wishes: list[Wish]) -> None:
+        self._write(out)
+        self._carry_out(wishes)
+
+    def _end_child(self, number: int) -> None:
+        if self._child:
+            try:
+                os.killpg(self._child, number)
+            except ProcessLookupError:
+                pass
+
+    def _write(self, data: bytes) -> None:
+        if data and not self._line.write(data):
+            self._open = False
+
+
+def _become(directory: str, words: list[str], writing: int) -> None:
+    """The child: run one command line, its output into the pipe. Never returns."""
+    code = 1
+    try:
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for fd, place in ((nothing, 0), (writing, 1), (writing, 2)):
+            os.dup2(fd, place)
+        os.closerange(3, 256)
+        os.environ |= {"COLUMNS": "80", "LINES": str(ROWS), "TERM": "dumb"}
+        sys.stdin = io.TextIOWrapper(io.FileIO(0, "r"), encoding="utf-8")
+        sys.stdout = sys.stderr = io.TextIOWrapper(io.FileIO(1, "w"), encoding="utf-8", errors="replace")
+        from tools.cli import main
+
+        code = main(["--dir", directory, *words])
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException as fault:
+        print(f"waypost: {fault!r}; please report it", file=sys.stderr)
+    finally:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+
+
+def _load(command: str) -> None:
+    """Import what a command needs now, while the card can still be read."""
+    entry = next(row[1] for row in cli_args._COMMANDS if row[0] == command)
+    try:
+        importlib.import_module(entry.partition(":")[0])
+    except ImportError:
+        pass  # the command will say what is missing
+
+
+def _name_and_pin(directory: str) -> tuple[str, str]:
+    """The node's name and the console's PIN, by its settings; a directory that can't be read has neither."""
+    from edge import config
+
+    try:
+        settings, _ = config.load(directory, [])
+    except (WaypostError, OSError):
+        return os.uname().nodename, ""
+    return settings["node.name"] or os.uname().nodename, settings["console.pin"]

@@ -1,0 +1,78 @@
+"""What the console offers: commands that help a person with a cable, by the names that they will try.
+
+One table. A command that the command line does not have in this version is left out, so that help never promises what
+is not there.
+"""
+
+from __future__ import annotations
+
+from edge.console.session import Verb
+from tools import cli_args
+from tools.completion import Words, words
+
+_VERBS = (
+    Verb("status", "status", "how the node is"),
+    Verb("why", "why", "why it is in the state that it is in"),
+    Verb("doctor", "doctor", "look for what is broken and how to mend it"),
+    Verb("peers", "peers", "the neighbours"),
+    Verb("radios", "radio", "the radios: list, test, watch, airtime", alone="radio list"),
+    Verb("net", "net", "network interfaces, addresses, way out"),
+    Verb("wifi", "wifi", "the Wi-Fi of this box"),
+    Verb("board", "board", "the notice board: list, post; alone: what this machine is", alone="hardware show"),
+    Verb("hardware", "hardware", "what this machine is: show, list, check", alone="hardware check"),
+    Verb("alert", "alert", "alerts: list, send, import, cancel", alone="alert list"),
+    Verb("checkin", "checkin", "who is safe and who needs help", alone="checkin list"),
+    Verb("send", "send", "send a direct message: send NODE TEXT", rest=1),
+    Verb("inbox", "inbox", "direct messages to this node"),
+    Verb("ask", "ask", "ask a question: ask TEXT", rest=0),
+    Verb("model", "model", "models: list, info, add, remove", alone="model list"),
+    Verb("pack", "pack", "knowledge packs: list, search, add, remove", alone="pack list"),
+    Verb("stop", "stop", "stop models and relaying; alerts, beacons and this console go on",
+         question="This stops models and relaying until somebody types resume. Type yes to go on."),
+    Verb("resume", "resume", "end a stop that was made here"),
+    Verb("halt", "halt", "the halt of the community: show"),
+    Verb("log", "log", "the last lines of the log"),
+    Verb("tail", "log --follow", "follow the log; ^C ends"),
+    Verb("trace", "trace", "what the node did last"),
+    Verb("top", "top", "the node at a glance", alone="top --once"),
+    Verb("disk", "disk", "room and health of the card"),
+    Verb("time", "time", "the clock, and how sure it is"),
+    Verb("keys", "keys", "the node's public key"),
+    Verb("update", "update", "the running version; put another one in, or go back", alone="update status"),
+    Verb("restart", "restart --yes", "restart the node", question="This restarts the node. Type yes to go on."),
+    Verb("reboot", "reboot --yes", "restart the whole box", question="This restarts the whole box. Type yes to go on."),
+    Verb("factory-reset", "factory-reset --yes", "forget everything: keys, messages, settings made here",
+         question="This destroys this node's identity and every message that only it holds. It can't be undone.\n"
+                  "Type the node's name to go on: NAME"),
+    Verb("version", "version", "which version this is"),
+)
+
+
+def verbs() -> list[Verb]:
+    """Those that this version has."""
+    there = {row[0] for row in cli_args._COMMANDS}
+    return [verb for verb in _VERBS if verb.words[0] in there]
+
+
+class Completer:
+    """Tab at the console: the command's name, then what the command line knows of its words."""
+
+    def __init__(self, offered: list[Verb]) -> None:
+        self._offered = offered
+        self._words: Words | None = None
+
+    def __call__(self, text: str) -> list[str]:
+        """The words that may stand where `text` ends."""
+        typed = text.split(" ")[:-1]
+        if not typed:
+            return [*(verb.name for verb in self._offered), "help"]
+        verb = next((one for one in self._offered if one.name == typed[0]), None)
+        if verb is None:
+            return [one.name for one in self._offered] if typed == ["help"] else []
+        if self._words is None:
+            self._words = words(cli_args.build_parser())
+        path = [verb.words[0]]
+        for word in typed[1:]:
+            if " ".join([*path, word]) in self._words:
+                path.append(word)
+        return [word for word, _ in self._words.get(" ".join(path), ())]
