@@ -14,10 +14,37 @@ from tests.cli.kit import cli
 from tools import cli as command_line
 from tools import cli_args
 
-COMMANDS = [
-    "run", "status", "peers", "send", "board", "inbox", "messages", "call", "export", "import", "backup", "keys",
-    "doctor", "hardware", "top", "trace", "triage", "simulate", "bench", "version", "completion",
-]
+PROMISED = """
+backup
+bench
+board
+call
+completion
+console
+disk
+doctor
+export
+factory-reset
+hardware
+import
+inbox
+keys
+log
+messages
+net
+peers
+reboot
+restart
+run
+send
+simulate
+status
+time
+top
+trace
+triage
+version
+""".split()
 
 
 def all_parsers() -> dict[str, argparse.ArgumentParser]:
@@ -28,8 +55,11 @@ def all_parsers() -> dict[str, argparse.ArgumentParser]:
     return out
 
 
-def test_all_commands_of_the_issue_are_there() -> None:
-    assert list(all_parsers()) == COMMANDS
+COMMANDS = list(all_parsers())
+
+
+def test_no_command_that_was_promised_is_gone() -> None:
+    assert set(COMMANDS) >= set(PROMISED)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
