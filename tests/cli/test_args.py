@@ -14,7 +14,37 @@ from tests.cli.kit import cli
 from tools import cli as command_line
 from tools import cli_args
 
-PROMISED = ["backup", "bench", "board", "call", "completion", "console", "disk", "doctor", "export", "factory-reset", "hardware", "import", "inbox", "keys", "log", "messages", "net", "peers", "reboot", "restart", "run", "send", "simulate", "status", "time", "top", "trace", "triage", "version"]
+PROMISED = (
+    "backup",
+    "bench",
+    "board",
+    "call",
+    "completion",
+    "console",
+    "disk",
+    "doctor",
+    "export",
+    "factory-reset",
+    "hardware",
+    "import",
+    "inbox",
+    "keys",
+    "log",
+    "messages",
+    "net",
+    "peers",
+    "reboot",
+    "restart",
+    "run",
+    "send",
+    "simulate",
+    "status",
+    "time",
+    "top",
+    "trace",
+    "triage",
+    "version",
+)
 
 
 def all_parsers() -> dict[str, argparse.ArgumentParser]:
