@@ -2,15 +2,18 @@
 # make test   set everything up, run all checks and tests
 # make venv   the set-up alone, into .venv
 # make triage train the triage model anew, and compare its figures with those promised
+# make models        build llama-cpp-python for this machine (once, into WHEELS) and install it: local models
+# make models-arm64  the same for the SD-card image, built here for arm64
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DIR ?= $(HOME)/.waypost
 MICROPYTHON := .mp/micropython
+WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost
 
 unexport PYTHONDONTWRITEBYTECODE  # byte code that is kept makes nodes smaller and tests quicker
 
-.PHONY: run test venv lint core bench triage clean
+.PHONY: run test venv lint core bench triage models models-arm64 clean
 
 run: $(VENV)/.run-ready
 	$(BIN)/waypost --dir $(DIR) run
@@ -38,7 +41,7 @@ lint: $(VENV)/.dev-ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: $(VENV)/.dev-ready $(MICROPYTHON) lint
+test: $(VENV)/.dev-ready $(VENV)/.models-ready $(MICROPYTHON) lint
 	tools/dev/setup.sh tests
 	$(BIN)/python -m pytest
 
@@ -53,6 +56,17 @@ SHARED ?= $(firstword $(wildcard ../shared ../../shared))
 triage: $(VENV)/.dev-ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train]'
 	$(BIN)/python -m tools.dev.triage_train $(SHARED)/data/disaster-messages/messages.csv.xz --check
+
+models: $(VENV)/.models-ready
+
+$(VENV)/.models-ready: $(VENV)/.run-ready tools/dev/models.sh
+	tools/dev/setup.sh models
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(PYTHON=$(BIN)/python tools/dev/models.sh native $(WHEELS))"
+	touch $@
+
+models-arm64: $(VENV)/.run-ready
+	tools/dev/setup.sh models-arm64
+	PYTHON=$(BIN)/python tools/dev/models.sh arm64 $(WHEELS)
 
 clean:
 	rm -rf $(VENV) .mp .cache .mypy_cache .ruff_cache

@@ -252,7 +252,7 @@ class Node(LinkOwner):
         self._drain()
 
     def _deliver(self, message: Message) -> None:
-        if self.bus is not None and self.bus.followed:
+        if self.bus is not None and self.bus.followed("message"):
             self._publish("message", {"id": message.id.hex(), "lane": message.lane, "type": message.type})
 
     def _receipt(self, id: bytes, by: bytes) -> None:

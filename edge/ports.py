@@ -37,6 +37,9 @@ class BusPort(Protocol):
     def provide(self, name: str, version: str, handler: Handler, *, trust: int, summary: str) -> None:
         """Offer a capability. An async generator function streams."""
 
+    def withdraw(self, name: str, version: str) -> None:
+        """Offer it no longer; calls that run go on."""
+
     async def call(self, capability: str, params: dict[str, Any] | None = None, *, caller: Caller = LOCAL,
                    to: bytes | None = None, deadline_ms: int = 10000) -> Any:
         """Call it here (to None and provided here), else on a healthy neighbour that offers it, or on `to`.
@@ -121,3 +124,19 @@ class AlertsPort(Protocol):
 
     def halted(self) -> str:
         """In words why the community has halted this node; "" while it has not."""
+
+
+class ModelsPort(Protocol):
+    """The local models as services see them. A job is what edge/models/worker.py does: {"do": ..., ...}."""
+
+    def able(self) -> set[str]:
+        """What the installed models can do: "chat", "complete", "embed", "classify"."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The installed models, by name: {"name", "kind", "does", "id", "bytes", "pinned", "loaded", ...}."""
+
+    def stream(self, job: dict[str, Any], model: str | None) -> AsyncIterator[dict[str, Any]]:
+        """Do a job with this model or the one that suits: {"state"} and {"text"} as they come, {"end": facts} last.
+
+        Raises NotFound, CapacityExceeded, Unavailable, BadRequest.
+        """

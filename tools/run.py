@@ -67,6 +67,7 @@ class Run:
         secret = self.config["community.key"]
         self.log = Log(self.config["log.level"], self.trace, (secret,))
         self.web: Any = None
+        self.models: Any = None
 
     async def until_stopped(self) -> None:
         """Start everything, say so, wait for SIGTERM or SIGINT, stop everything. Raises WaypostError."""
@@ -122,6 +123,8 @@ class Run:
             await self.web.stop()
         await self.control.stop()
         await self.tasks.stop()
+        if self.models is not None:
+            await self.models.close()
         await self.bus.close()
         await self.node.stop()
 
@@ -130,6 +133,17 @@ class Run:
 
         provide_all(self.bus, self.node, store, seed=seed, now_s=self.node.now_s, version=self.start["version"],
                     recent=self.trace.rows)
+        if self.config["models.enabled"]:
+            self._provide_models()
+
+    def _provide_models(self) -> None:
+        from edge.models.front import BEAT_S, Models
+        from edge.services.models import ModelServices
+
+        self.models = models = Models(self.directory, self.config.section("models"), self.log)
+        ModelServices(self.bus, models).provide()
+        if models.able():
+            self.tasks.start("models", lambda beat: models.follow(self.bus, beat), quiet_ms=2000 * BEAT_S)
 
     async def _start_web(self) -> None:
         try:

@@ -96,6 +96,12 @@ class Bus:
         for peer in self._peers.values():
             self._offer(peer)
 
+    def withdraw(self, name: str, version: str) -> None:
+        """Offer it no longer; calls that run go on."""
+        self._registry.remove(name, version)
+        for peer in self._peers.values():
+            self._offer(peer)
+
     async def call(self, capability: str, params: dict[str, Any] | None = None, *, caller: Caller = LOCAL,
                    to: bytes | None = None, deadline_ms: int = 10000) -> Any:
         """Call it here, else on a healthy neighbour that offers it, or on `to` (a node key).
@@ -135,10 +141,9 @@ class Bus:
         """Tell local followers that something changed. Never blocks; slow ones lose the oldest."""
         self._topics.publish(topic, value)
 
-    @property
-    def followed(self) -> bool:
-        """Whether anybody follows any topic."""
-        return self._topics.followed
+    def followed(self, topic: str) -> bool:
+        """Whether anybody follows this topic."""
+        return self._topics.followed(topic)
 
     def subscribe(self, *topics: str) -> Follower:
         """Follow topics; all when none is named."""

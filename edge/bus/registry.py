@@ -55,6 +55,14 @@ class Registry:
             raise ValueError(f"at most {CAPABILITIES_MAX} capabilities")
         versions[(major, minor)] = Entry(name, (major, minor), handler, trust, summary)
 
+    def remove(self, name: str, version: str) -> None:
+        """Take one away, if it is there."""
+        _, major, minor = names.parse(f"{name}@{version}")
+        versions = self._entries.get(name, {})
+        versions.pop((major, minor), None)
+        if not versions:
+            self._entries.pop(name, None)
+
     def admit(self, caller: Caller, capability: str) -> Entry:
         """The entry that serves this call for its caller. Raises BadRequest, NotFound, SchemaMismatch, Unauthorized."""
         name, major, minor = parse(capability)

@@ -31,10 +31,9 @@ class Topics:
         for follower in self._followers:
             follower.put(topic, value)
 
-    @property
-    def followed(self) -> bool:
-        """Whether there is a follower."""
-        return bool(self._followers)
+    def followed(self, topic: str) -> bool:
+        """Whether somebody follows it."""
+        return any(follower.wants(topic) for follower in self._followers)
 
     def subscribe(self, topics: tuple[str, ...]) -> Follower:
         """Follow these topics; all when there are none."""
@@ -63,9 +62,13 @@ class Follower:
         self._wake = asyncio.Event()
         self._closed = False
 
+    def wants(self, topic: str) -> bool:
+        """Whether it follows this topic."""
+        return not self._topics or topic in self._topics
+
     def put(self, topic: str, value: dict[str, Any]) -> None:
         """One event; the oldest makes room for it."""
-        if self._topics and topic not in self._topics:
+        if not self.wants(topic):
             return
         if len(self._waiting) >= WAITING_MAX:
             self._waiting.popleft()

@@ -100,7 +100,8 @@ class _Reader:
             value = found.get(f"{arch}.{name}", default)
             return max(value) if isinstance(value, list) else int(value)
 
-        width, heads, layers = number("embedding_length"), max(1, number("attention.head_count", 1)), number("block_count")
+        width, layers = number("embedding_length"), number("block_count")
+        heads = max(1, number("attention.head_count", 1))
         if not 0 < layers <= LAYERS_MAX or not 0 < width <= 1 << 20:
             raise _bad(f"claims {layers} layers, {width} wide", self._path)
         per_head = width // heads

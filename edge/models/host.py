@@ -9,10 +9,11 @@ left alone for a minute.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 
 from edge.errors import CapacityExceeded, Unavailable
-from edge.models import budget, memory
+from edge.models import budget
 from edge.models.session import Session
 
 TYPE_CHECKING = False
@@ -27,6 +28,7 @@ BREAKS_MAX = 3
 REST_S = 60
 DATA_BYTES_MIN = 128 << 20  # of private memory that any worker may have
 NONE, SMALL, FULL = "none", "small", "full"
+_SAID = ("context", "threads", "user", "landlock", "seccomp")  # of a worker, in the log
 
 
 class Host:
@@ -87,6 +89,15 @@ class Host:
             if not self._line:
                 self._idle = asyncio.get_running_loop().call_later(self._settings["idle_s"], self.unload, "nobody asks")
 
+    def admit(self, record: Record) -> tuple[budget.Need, bool]:
+        """What a model needs, and whether there is plenty. Raises Unavailable, CapacityExceeded if it can't run now."""
+        self._allowed(record)
+        context = self._settings["context"]
+        need = budget.of_gguf(record.facts, context) if record.kind == "gguf" else budget.of_tflite(record.bytes)
+        held = self.session
+        returning = budget.private_bytes(held.pid) if held is not None else 0
+        return need, budget.admit(record.name, need, self._settings["memory_mb"] * 1000000, returning)
+
     def set_policy(self, policy: str, why: str) -> None:
         """What may run from now on: NONE, SMALL (models up to models.small_mb, one thread) or FULL."""
         self.policy, self.why = policy, why
@@ -95,13 +106,13 @@ class Host:
             try:
                 self._allowed(session.record)
             except Unavailable as error:
-                session.fail(error)
+                session.end(error)
                 self._forget(session)
 
     def unload(self, why: str) -> None:
         """End the worker, if there is one."""
         if self._session is not None:
-            self._session.end(why)
+            self._session.end(Unavailable(f"the model was stopped: {why}", hint="ask again"))
             self._forget(self._session)
 
     async def close(self) -> None:
@@ -118,7 +129,9 @@ class Host:
         small = record.bytes <= self._settings["small_mb"] * 1000000
         if self.policy == FULL or (self.policy == SMALL and small):
             return
-        said = "models rest now" if self.policy == NONE else f"only models up to {self._settings['small_mb']} MB run now"
+        said = "models rest now"
+        if self.policy == SMALL:
+            said = f"only models up to {self._settings['small_mb']} MB run now"
         raise Unavailable(said + (f": {self.why}" if self.why else ""), hint="ask again when the node is better off")
 
     async def _load(self, record: Record) -> None:
@@ -126,27 +139,23 @@ class Host:
         rest_s = last_s + REST_S - asyncio.get_running_loop().time()
         if count >= BREAKS_MAX and rest_s > 0:
             raise Unavailable(f"{record.name} broke {count} times in a row", hint=f"try again in {int(rest_s) + 1} s")
-        held = self.session
-        returning = memory.private_bytes(held.pid) if held is not None else 0
-        context = self._settings["context"]
-        need = budget.of_gguf(record.facts, context) if record.kind == "gguf" else budget.of_tflite(record.bytes)
-        roomy = budget.admit(record.name, need, self._settings["memory_mb"] * 1000000, returning)
+        need, roomy = self.admit(record)
         fd = self._catalogue.open(record)
         try:
             await self._leave()
-            session = self._session = Session(record)
+            session = self._session = Session(record, self._ended)
             self._ending.add(session)
-            session.ended.add_done_callback(lambda said: self._ended(session, said.result()))
             one = self.policy == SMALL
             limit_bytes = max(DATA_BYTES_MIN, need.total + (need.weights if roomy else 0) + DATA_BYTES_MIN)
             await session.load(fd, {
-                "kind": record.kind, "context": context, "embeds": "chat" not in record.does, "repack": roomy,
+                "kind": record.kind, "context": self._settings["context"], "embeds": "chat" not in record.does,
                 "threads": 1 if one else budget.threads(self._settings["threads"], record.bytes),
-                "memory_bytes": limit_bytes,
+                "repack": roomy, "memory_bytes": limit_bytes,
             })
         finally:
-            _close(fd)
-        self._log("info", f"models: {record.name} is loaded, {session.facts}")
+            os.close(fd)
+        said = ", ".join(f"{key} {session.facts.get(key)}" for key in _SAID)
+        self._log("info", f"models: {record.name} is loaded: {said}")
 
     async def _leave(self) -> None:
         """End the worker that is there; its memory has come back on return."""
@@ -160,11 +169,11 @@ class Host:
 
     def _ended(self, session: Session, said: str) -> None:
         self._ending.discard(session)
-        if self._session is session:  # nobody has ended it: it broke
-            self._session = None
+        self._forget(session)
+        if session.broke:
             name = session.record.name
             self._breaks[name] = (self._breaks.get(name, (0, 0.0))[0] + 1, asyncio.get_running_loop().time())
-            self._log("warning", f"models: the worker of {name} ended by itself: {said}")
+            self._log("warning", f"models: the worker of {name} broke: {said}")
 
 
 class _Turn:
@@ -180,8 +189,3 @@ class _Turn:
         await self._event.wait()
         self._event.clear()
 
-
-def _close(fd: int) -> None:
-    import os
-
-    os.close(fd)

@@ -166,7 +166,8 @@ class Engine:
         raise Refused("bad_request", "a message holds control words of the model", "leave them out")
 
     def _token_text(self, token: int) -> str:
-        return (self._c.llama_vocab_get_text(self._vocab, token) or b"").decode("utf-8", "replace") if token >= 0 else ""
+        text = self._c.llama_vocab_get_text(self._vocab, token) if token >= 0 else None
+        return (text or b"").decode("utf-8", "replace")
 
     def _bytes_of(self, token: int) -> bytes:
         count = self._c.llama_token_to_piece(self._vocab, token, self._piece, PIECE_BYTES, 0, False)
@@ -259,7 +260,8 @@ class Engine:
             parts.append(c.llama_sampler_init_greedy())
         else:
             parts += [c.llama_sampler_init_top_k(TOP_K), c.llama_sampler_init_top_p(job["top_p_milli"] / 1000, 1),
-                      c.llama_sampler_init_temp(temperature), c.llama_sampler_init_dist(job["seed"])]
+                      c.llama_sampler_init_temp(temperature),
+                      c.llama_sampler_init_dist(job.get("seed", c.LLAMA_DEFAULT_SEED))]
         for part in parts:
             c.llama_sampler_chain_add(chain, part)
         return chain

@@ -26,6 +26,10 @@ def prepare() -> None:
     """Load what rendering loads late: no file can be opened afterwards."""
     render("{% for m in messages %}{{ m['content'] | trim }}{% endfor %}{{ strftime_now('%d %b %Y') }}",
            [{"role": "user", "content": "x"}], "", "")
+    try:
+        render("{{ raise_exception('x') }}", [], "", "")
+    except ValueError:
+        pass
     grammar_of('{"type": "object", "properties": {"a": {"type": "string", "pattern": "^[a-z]+$"}}}')
     _compiled.clear()
 

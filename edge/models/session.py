@@ -14,7 +14,7 @@ from edge.models.process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
     from typing import Any
 
     from edge.errors import BusError
@@ -28,12 +28,14 @@ _SIGKILL = -9
 
 
 class Session:
-    """A worker that has, or is about to have, the model of `record`."""
+    """A worker that has, or is about to have, the model of `record`. on_end(session, why) is told when it has gone."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, on_end: Callable[[Session, str], None]) -> None:
         self.record = record
+        self._on_end = on_end
         self.facts: dict[str, Any] = {}  # what it said when it was ready
-        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()  # done with why, once it is reaped
+        self.broke = False  # it ended, or had to be ended, by a fault of its own
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # done once it is reaped
         self._process = Process(self._frame, self._reaped)
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._wake = asyncio.Event()
@@ -62,16 +64,17 @@ class Session:
             await self._process.start(fd, [pipe.START, start])
         except OSError as error:
             self._fault = Unavailable(f"no worker can be started: {error.strerror}")
-            self.ended.set_result("not started")
+            self._gone("it can't be started")
             raise self._fault from None
         try:
             async with asyncio.timeout(LOAD_S_MAX):
                 await self._ready
         except TimeoutError:
-            self._give_up(DeadlineExceeded(f"{self.record.name} was not loaded in {LOAD_S_MAX} s"))
-            raise self._fault or DeadlineExceeded("") from None
+            late = DeadlineExceeded(f"{self.record.name} was not loaded in {LOAD_S_MAX} s")
+            self.end(late)
+            raise late from None
         except BaseException:
-            self.end("it was not waited for")
+            self.end(Unavailable("the model was not waited for"))
             raise
 
     async def job(self, what: dict[str, Any]) -> AsyncGenerator[str | dict[str, Any], None]:
@@ -105,13 +108,12 @@ class Session:
                 self._text = []
                 self._look()
 
-    def end(self, why: str) -> None:
-        """Kill it; whoever waits is told that it has gone."""
-        self._give_up(Unavailable(f"the model was stopped: {why}"))
-
-    def fail(self, error: BusError) -> None:
-        """The same, and whoever waits gets this error."""
-        self._give_up(error)
+    def end(self, error: BusError) -> None:
+        """Kill it; whoever waits for it gets this error."""
+        if self._fault is None:
+            self._fault = error
+        self._process.kill()
+        self._stop_waiting()
 
     # --- what it says
 
@@ -123,7 +125,7 @@ class Session:
             if not self._ready.done():
                 self._ready.set_result(None)
         elif kind == pipe.FAULT and frame[1] == 0:
-            self._give_up(_error(*frame[2:]))
+            self.end(_error(*frame[2:]))
         elif kind != pipe.PONG and frame[1] == self._job:
             if kind == pipe.PART:
                 self._text.append(frame[2])
@@ -135,17 +137,16 @@ class Session:
 
     def _reaped(self, status: int, said: str) -> None:
         if self._fault is None:
-            self._fault = _broke(status, said)
+            self.broke = True
+            self._fault = _end_of(status, said)
         self._stop_waiting()
         if self._watch is not None:
             self._watch.cancel()
-        self.ended.set_result(said.rpartition("\n")[2] or f"status {status}")
+        self._gone(said.rpartition("\n")[2] or f"status {status}")
 
-    def _give_up(self, error: BusError) -> None:
-        if self._fault is None:
-            self._fault = error
-        self._process.kill()
-        self._stop_waiting()
+    def _gone(self, why: str) -> None:
+        self.ended.set_result(None)
+        self._on_end(self, why)
 
     def _stop_waiting(self) -> None:
         """Whoever waits for the model or for an answer gets the fault."""
@@ -172,7 +173,8 @@ class Session:
             return
         left_s = self._told_s + SILENT_S_MAX - _now_s()
         if left_s <= 0:
-            self._give_up(Unavailable(f"the worker of {self.record.name} did not answer any more", hint="ask again"))
+            self.broke = True
+            self.end(Unavailable(f"the worker of {self.record.name} did not answer any more", hint="ask again"))
             return
         if left_s < SILENT_S_MAX - PING_S:
             self._process.send([pipe.PING])
@@ -189,7 +191,7 @@ def _error(code: str, message: str, hint: str) -> BusError:
     return BUS_ERRORS.get(code, BusError)(message[:400], hint=hint[:400])
 
 
-def _broke(status: int, said: str) -> BusError:
+def _end_of(status: int, said: str) -> BusError:
     if status == _SIGKILL:
         return CapacityExceeded("the model's worker was killed, most likely for want of memory",
                                 hint="ask again; if it happens again, take a smaller model")

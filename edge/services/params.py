@@ -54,7 +54,7 @@ def text(name: str, bytes_max: int, about: str, default: Any = REQUIRED, *, line
     return Field(name, f"text of 1..{bytes_max} bytes in UTF-8, {kind}", check, about, default)
 
 
-def blob(name: str, bytes_max: int, about: str) -> Field:
+def blob(name: str, bytes_max: int, about: str, default: Any = REQUIRED) -> Field:
     """Bytes; hex where the caller can't carry bytes."""
 
     def check(value: Any) -> bytes:
@@ -69,7 +69,7 @@ def blob(name: str, bytes_max: int, about: str) -> Field:
             raise ValueError(f"has {len(value)} bytes")
         return value
 
-    return Field(name, f"1..{bytes_max} bytes", check, about)
+    return Field(name, f"1..{bytes_max} bytes", check, about, default)
 
 
 def choice(name: str, words: tuple[str, ...], about: str) -> Field:

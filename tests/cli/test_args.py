@@ -31,6 +31,7 @@ PROMISED = (
     "keys",
     "log",
     "messages",
+    "model",
     "net",
     "peers",
     "reboot",

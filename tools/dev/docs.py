@@ -13,6 +13,7 @@ from edge import errors
 from edge.bus import bus, health, names, peers, wire
 from edge.ports import TRUST_NAMES
 from edge.services import provide_all
+from edge.services.models import ModelServices
 from edge.services.service import REQUIRED
 
 TYPE_CHECKING = False
@@ -124,6 +125,7 @@ def capabilities() -> str:
     """docs/CAPABILITIES.md"""
     paper: Any = _Paper()
     services = provide_all(paper, paper, paper, seed=b"", recent=lambda after, limit: [])
+    services += ModelServices(paper, paper).services()
     services.sort(key=lambda service: service.name)
     failures = ", ".join(f"`{code}`" for code in health.FAILURES)
     rest_s = health.QUARANTINE_MS // 1000

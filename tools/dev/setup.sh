@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What a fresh Debian machine lacks: `setup.sh venv PYTHON DIR` makes the virtual environment (installing python3-venv
-# where Debian split it off), `setup.sh tests` installs the programs that the tests drive. Only Debian's packages.
+# where Debian split it off), `setup.sh tests` installs the programs that the tests drive, `setup.sh models` and
+# `models-arm64` the compilers of tools/dev/models.sh. Only Debian's packages.
 set -eu
 
 apt_install() {
@@ -34,8 +35,17 @@ tests)
     done
     [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
     ;;
+models | models-arm64)
+    missing=()
+    command -v g++ >/dev/null || missing+=(g++)
+    if [ "$1" = models-arm64 ]; then
+        command -v aarch64-linux-gnu-g++ >/dev/null || missing+=(g++-aarch64-linux-gnu)
+        [ -e /usr/aarch64-linux-gnu/lib/libgomp.so.1 ] || missing+=(libgomp1-arm64-cross)
+    fi
+    [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
+    ;;
 *)
-    echo "usage: setup.sh venv PYTHON DIR | tests" >&2
+    echo "usage: setup.sh venv PYTHON DIR | tests | models | models-arm64" >&2
     exit 2
     ;;
 esac

@@ -1,0 +1,153 @@
+"""waypost model: add, list, info, remove. The models are files in the node's directory, with or without a running node.
+
+A running node is told when there is something new; what it can do with a model is its own matter. Copying and checking
+is done here, in this process, so that the node answers meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from edge import config
+from edge.errors import BadRequest, NotRunning
+from edge.models import adding, budget
+from edge.models.catalogue import Catalogue
+from edge.models.front import FOLDER
+from tools import cli_show as show
+from tools.client import Client
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from edge.models.catalogue import Record
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verbs of `waypost model`."""
+    verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True, parser_class=type(parser))
+    add = verbs.add_parser("add", help="take a model file in: GGUF, or TFLite with a manifest", allow_abbrev=False)
+    add.add_argument("file", metavar="FILE", help="the model file, on this machine or a stick")
+    add.add_argument("--name", default=None, help="what it is called here (default: as the file)")
+    add.add_argument("--no-pin", action="store_true", help="it may go by itself when another model needs the room")
+    verbs.add_parser("list", help="the models that are here", allow_abbrev=False)
+    info = verbs.add_parser("info", help="what one model is, and whether it fits this machine", allow_abbrev=False)
+    info.add_argument("name", metavar="NAME", help="its name, or the beginning of its id")
+    remove = verbs.add_parser("remove", help="delete a model", allow_abbrev=False)
+    remove.add_argument("name", metavar="NAME", help="its name, or the beginning of its id")
+
+
+def run(args: argparse.Namespace) -> int:
+    """waypost model add | list | info | remove"""
+    if not os.path.isdir(args.dir):
+        raise NotRunning("there is no node in this directory", where=args.dir, hint="choose one with --dir, or start a "
+                         "node in it first: waypost run")
+    settings = config.load(args.dir)[0]
+    _as_owner(args.dir)
+    catalogue = Catalogue(os.path.join(args.dir, FOLDER), settings["models.quota_mb"] * 1000000)
+    return int({"add": _add, "list": _list, "info": _info, "remove": _remove}[args.verb](args, catalogue, settings))
+
+
+def _add(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
+    try:
+        record = adding.add_file(catalogue, args.file, name=args.name, pinned=not args.no_pin, told=_progress(args))
+    except OSError as error:
+        raise BadRequest(f"can't be read: {error.strerror}", where=str(error.filename or args.file)) from None
+    _tell(args.dir)
+    if args.json:
+        show.print_json(_row(record))
+    else:
+        print(f"{record.name}: {show.size(record.bytes)}, {', '.join(record.does)}")
+        print(_fit(record, settings))
+    return 0
+
+
+def _list(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
+    records = catalogue.records()
+    if args.json:
+        show.print_json([_row(record) for record in records])
+    elif not records:
+        print("there are no models; waypost model add FILE takes one in")
+    else:
+        rows = [(record.name, show.size(record.bytes), record.facts.get("type", record.kind), ", ".join(record.does),
+                 record.blob[:16], "pinned" if record.pinned else "") for record in records]
+        print(show.table(("name", "size", "type", "does", "id", ""), rows))
+    return 0
+
+
+def _info(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
+    record = catalogue.find(args.name)
+    os.close(catalogue.open(record))  # checks it again where that is due
+    need = _need(record, settings)
+    if args.json:
+        show.print_json(_row(record) | {"needs_bytes": need.total, "available_bytes": budget.available_bytes()})
+        return 0
+    for name, value in _row(record).items():
+        if name != "facts":
+            print(f"{name:<9} {', '.join(value) if isinstance(value, list) else value}")
+    for name, value in record.facts.items():
+        print(f"{name:<16} {show.clean(value)}")
+    print(_fit(record, settings))
+    return 0
+
+
+def _remove(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
+    record = catalogue.find(args.name)
+    catalogue.remove(record)
+    _tell(args.dir)
+    if args.json:
+        show.print_json(_row(record))
+    else:
+        print(f"{record.name} is gone, {show.size(record.bytes)} are free")
+    return 0
+
+
+def _need(record: Record, settings: config.Config) -> budget.Need:
+    if record.kind == "gguf":
+        return budget.of_gguf(record.facts, settings["models.context"])
+    return budget.of_tflite(record.bytes)
+
+
+def _fit(record: Record, settings: config.Config) -> str:
+    need = _need(record, settings)
+    limit_bytes = settings["models.memory_mb"] * 1000000
+    room = budget.available_bytes() - budget.RESERVE_BYTES
+    fits = need.total <= (min(room, limit_bytes) if limit_bytes else room)
+    said = "it fits" if fits else "it is too large"
+    return f"needs {need}; this machine has {max(0, room) // 1000000} MB for it now: {said}"
+
+
+def _row(record: Record) -> dict[str, Any]:
+    row = record.row() | {"id": record.blob}
+    del row["blob"], row["seen"]
+    return row
+
+
+def _tell(directory: str) -> None:
+    """Let a running node look again."""
+    try:
+        with Client(directory) as client:
+            client.call("models.refresh@1")
+    except NotRunning:
+        pass
+
+
+def _as_owner(directory: str) -> None:
+    """What root makes in a node's directory belongs to whom the directory belongs to."""
+    owner = os.stat(directory)
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
+
+
+def _progress(args: argparse.Namespace) -> Any:
+    if args.json or not sys.stderr.isatty():
+        return None
+
+    def told(done: int, size: int) -> None:
+        end = "\n" if done == size else "\r"
+        print(f"copied {done * 100 // size:3} % of {show.size(size)}", end=end, file=sys.stderr, flush=True)
+
+    return told
