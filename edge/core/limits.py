@@ -91,6 +91,28 @@ BEACON_MS_MIN = 30000  # Trickle (RFC 6206): Imin, Imax, k
 BEACON_MS_MAX = 900000
 BEACON_COPIES = 2
 
+# --- what stewards sign (PROTOCOL 17)
+STEWARDS_MAX = 16
+COMMUNITY_NAME_BYTES_MAX = 32
+CERT_ROLES_MAX = 8
+CERT_ROLE_CHARS_MAX = 32
+CERT_CHAIN_MAX = 3  # certificates from a key up to the stewards
+CERTS_MAX = 256
+CERTS_WAITING_MAX = 32  # whose giver is not known yet
+HALT_REASON_BYTES_MAX = 120
+
+# --- alerts (PROTOCOL 18)
+ALERT_AIR_BYTES_MAX = 231  # an alert on a radio, its author's whole key included
+ALERT_BODY_AIR_BYTES_MAX = 119  # of these, for its body (15.3)
+ALERT_HEADLINE_BYTES_MAX = 160
+ALERT_TEXT_BYTES_MAX = 2048  # an instruction
+ALERT_NAME_BYTES_MAX = 64  # the issuer, an event, a language, the name of a place
+ALERT_AREAS_MAX = 32
+ALERT_REFS_MAX = 8
+ALERTS_STANDING_MAX = 32  # said again and again on a radio until they end
+ALERT_AGAIN_MS_MIN = 160000  # after the repeats of RADIO_REPEAT_MS: Trickle, to
+ALERT_AGAIN_MS_MAX = 3600000
+
 # --- pace
 RECEIVE_BURST = 4096  # messages from one neighbour before its bucket is empty
 RECEIVE_PER_S = 500
@@ -123,5 +145,7 @@ if (MTU_BYTES_MIN - 11) * OBJECT_PIECES_MAX < MESSAGE_BYTES_MAX + 2 or OBJECTS_B
     raise ValueError("limits: a whole message must fit the pieces of an object on the smallest link")
 if not (RADIO_MESSAGE_BYTES_MAX <= MESSAGE_BYTES_MAX and RADIO_CHECKS_ALERT < RADIO_CHECKS_BURST):
     raise ValueError("limits: a radio carries no more than a message, and not every check is for alerts")
+if ALERT_AIR_BYTES_MAX - (2 + 32 + 4 + 6 + 4 + 64) < ALERT_BODY_AIR_BYTES_MAX:
+    raise ValueError("limits: an alert's body must fit its frame beside whole key, seq, hlc, ttl and signature")
 if RECEIVE_BURST < 2 * BATCH_MESSAGES_MAX:
     raise ValueError("limits: a batch must never empty the bucket by itself")

@@ -15,8 +15,13 @@ from edge.core.cbor import CodecError, read_head, skip, skip_pairs
 NOTICE = 1  # the board: {1: text, ?2: name of the writer}
 DIRECT = 2  # to one node: {3: sealed to its key}
 RECEIPT = 3  # to the author of a DIRECT: {1: id, 2: DELIVERED}
-ALERT = 4  # reserved
+ALERT = 4  # edge/core/alert.py
 NOTE = 5  # {1: text}
+MAIL = 6  # to somebody with a text radio
+CHECKIN = 7  # a person is safe, or needs help: edge/core/checkin.py
+REPORT = 8  # confirms or disputes an ALERT: {1: CONFIRM or DISPUTE, 2: the ALERT's id, ?3: text}
+HALT = 9  # {1: an order of the stewards}, edge/core/halt.py
+CERT = 10  # {1: a certificate}, edge/core/certs.py
 DELIVERED = 1
 
 HLC_MAX = 2**48 - 1
