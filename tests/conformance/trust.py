@@ -38,7 +38,8 @@ for key in keys:
 print("rows", [one.key.hex() for one in book.rows()])
 
 state = halt.Halt(stewards)
-for epoch, scopes, who in ((5, 1, (0, 1)), (4, 3, (0, 1)), (6, 3, (0,)), (5, 2, (1, 2)), (6, 0, (0, 1, 2)), (6, 2, (0, 1))):
+for epoch, scopes, who in ((5, 1, (0, 1)), (4, 3, (0, 1)), (6, 3, (0,)), (5, 2, (1, 2)), (6, 0, (0, 1, 2)),
+                           (6, 2, (0, 1))):
     paper = signed(cosign.ORDER, halt.payload_of("Delft", epoch, scopes, NOW_S + 60, "drill"), who)
     try:
         print("order", paper.hex(), state.offer(paper), state.kept())
