@@ -21,6 +21,7 @@ from edge.intake import COURIER, Intake
 from edge.posts import Posts
 from edge.pushes import Pushes
 from edge.store.writer import Writer
+from edge.watch import Watchers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,8 +55,10 @@ class Node(LinkOwner):
         self.bus: Any = None
         self.web: Any = None
         self.troubles: dict[str, tuple[str, str]] = {}
+        self._watchers = Watchers(lambda text: log("error", text))
+        self.watch = self._watchers.add
         self._store = store
-        self._writer = Writer(store, asyncio.get_running_loop(), self._gone)
+        self._writer = Writer(store, asyncio.get_running_loop(), lambda *gone: self.command(effects.GONE, *gone))
         self._clock = clock
         self._log = log
         self._trace = trace
@@ -126,13 +129,11 @@ class Node(LinkOwner):
     # --- LinkOwner: what drivers call
 
     def peer_up(self, link: str, peer: bytes, key: bytes | None, member: bool) -> None:
-        self.machine.command(monotonic_ms(), effects.PEER_UP, link, peer, key, member)
-        self.kick()
+        self.command(effects.PEER_UP, link, peer, key, member)
 
     def peer_down(self, link: str, peer: bytes, reason: str) -> None:
         self._pushes.forget(link, peer)
-        self.machine.command(monotonic_ms(), effects.PEER_DOWN, link, peer)
-        self.kick()
+        self.command(effects.PEER_DOWN, link, peer)
 
     def frame(self, link: str, peer: bytes, data: bytes, rssi_dbm: int | None = None) -> None:
         self.machine.receive(monotonic_ms(), link, peer, data, rssi_dbm)
@@ -189,8 +190,9 @@ class Node(LinkOwner):
             raise BadRequest(str(error)) from error
         return token
 
-    def send_bus(self, link: str, peer: bytes, lane: int, payload: bytes) -> None:
-        self.machine.command(monotonic_ms(), effects.SEND_BUS, link, peer, lane, payload)
+    def command(self, name: str, *arguments: Any) -> None:
+        """A command to the core (edge.core.effects)."""
+        self.machine.command(monotonic_ms(), name, *arguments)
         self.kick()
 
     # --- the loop
@@ -252,6 +254,7 @@ class Node(LinkOwner):
         self._drain()
 
     def _deliver(self, message: Message) -> None:
+        self._watchers.tell(message)
         if self.bus is not None and self.bus.followed("message"):
             self._publish("message", {"id": message.id.hex(), "lane": message.lane, "type": message.type})
 
@@ -280,13 +283,10 @@ class Node(LinkOwner):
         self._publish("peer", {"node": info["node"].hex(), "name": info["name"], "link": link, "up": up})
 
     def _conflict(self, message: Message, other: bytes) -> None:
+        self._watchers.tell(message)
         author = message.author.hex()
         self._log("warning", f"node {author[:16]} signed two messages with number {message.seq}: its key is faulty")
         self._publish("conflict", {"author": author, "seq": message.seq, "ids": [message.id.hex(), other.hex()]})
-
-    def _gone(self, lane: int, rows: list[tuple[int, bytes]], floor_hlc: int) -> None:
-        self.machine.command(monotonic_ms(), effects.GONE, lane, rows, floor_hlc)
-        self.kick()
 
     def _pause(self, link: str, peer: bytes, for_ms: int) -> None:
         if link in self._drivers:

@@ -8,7 +8,10 @@ dict with text keys. No floats.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from edge.core.message import Message
 
 UNKNOWN, MEMBER, TRUSTED, ANCHOR = 0, 1, 2, 3
 TRUST_NAMES = ("unknown", "member", "trusted", "anchor")
@@ -82,6 +85,9 @@ class NodePort(Protocol):
         What becomes of the number that it gives, comes as topic "on_air"; 0: no room now. Raises Unavailable for a link
         that can't, BadRequest for what it can't carry. alert: on the alert port, at lane 0.
         """
+
+    def watch(self, type: int, told: Callable[[Message], None]) -> None:
+        """Have each message of a type told once it is committed and new here; `told` must not block."""
 
     def import_frame(self, frame: bytes) -> Awaitable[dict[str, Any]]:
         """Take one MESSAGES frame of a courier file: {"new", "known", "refused": {reason: n}}."""

@@ -20,6 +20,7 @@ from edge.bus.bus import Bus
 from edge.config import Config
 from edge.console.control import LINK as LOCAL_LINK
 from edge.console.control import ControlServer
+from edge.core import effects
 from edge.errors import LinkError, WaypostError
 from edge.node import Node, monotonic_ms
 from edge.ports import ANCHOR, MEMBER, TRUSTED, UNKNOWN
@@ -169,7 +170,7 @@ class Run:
         if link == LOCAL_LINK:
             self.control.send(handle, payload)
         else:
-            self.node.send_bus(link, handle, lane, payload)
+            self.node.command(effects.SEND_BUS, link, handle, lane, payload)
 
     def _trust_of(self, key: bytes | None, member: bool) -> int:
         if key is not None:

@@ -9,8 +9,8 @@ larger, as far as a frame has room. It queues and sends nothing itself: edge/cor
 from edge.core import airsets, beacon, hlc, limits, pinsketch
 from edge.core.airstate import Sets
 from edge.core.cbor import CodecError
-from edge.core.flood import Trickle
 from edge.core.peers import Bucket
+from edge.core.trickle import Trickle
 
 _SKETCHES = 2  # so often a lane that differed is sketched: one may be lost
 _RESETS = 4  # of the timer, by one neighbour that goes on telling the same
@@ -52,7 +52,7 @@ class Sync:
     """One link's part in it. machine: gives key, clock, gossip, count. info: LinkInfo. flood: edge.core.flood.Flood."""
 
     def __init__(self, machine, info, keys, rng, flood, now_ms):
-        self.trickle = Trickle(now_ms, rng)
+        self.trickle = Trickle(now_ms, rng, limits.BEACON_MS_MIN, limits.BEACON_MS_MAX, limits.BEACON_COPIES)
         self.sets = Sets(machine.gossip, info.lanes & machine.situation.lanes, keys)
         self.heard = []  # Heard, the one heard longest ago first
         self._machine = machine

@@ -9,9 +9,10 @@ The codes are CAP 1.2's own words as small numbers. `read` takes what came from 
 decided elsewhere (edge/services): here are its bytes.
 """
 
-from edge.core import airtext, cbor, limits, place
+from edge.core import airtext, cbor, limits, place, sphere, words
 from edge.core.cbor import CodecError
 
+CONFIRM, DISPUTE, WITHDRAW = 1, 2, 3  # what a REPORT says of an ALERT; the newest of each author counts
 ID_BYTES = 8  # of an ALERT's id, where another message refers to it
 CAP_BYTES = 6
 UPDATE, CANCEL = 1, 2  # what a message does with those that it refers to
@@ -105,11 +106,21 @@ def read(body):
     return Short(body)
 
 
-def codes_of(words):
+def read_report(body):
+    """(stance, id of the ALERT, text) of a REPORT's body {1: stance, 2: id, ?3: text}. Raises CodecError."""
+    stance, id, text = body.get(1), body.get(2), body.get(3, "")
+    if not _is_uint(stance) or not CONFIRM <= stance <= WITHDRAW or not _is_bytes(id, 16):
+        raise CodecError("report.form")
+    if not isinstance(text, str) or len(text.encode()) > limits.ALERT_HEADLINE_BYTES_MAX:
+        raise CodecError("report.form")
+    return stance, id, text
+
+
+def codes_of(said):
     """The list for key 3 of {"severity": "Severe", ...}; zeroes at its end are left out. Raises ValueError."""
     numbers = []
     for name, known in CODES:
-        word = words.get(name) or known[0]
+        word = said.get(name) or known[0]
         if word not in known:
             raise ValueError("%s can't be %s" % (name, word))
         numbers.append(known.index(word))
@@ -166,7 +177,7 @@ def covers(areas, lat, lon, names):
     unknown = False
     for one in areas:
         if isinstance(one, str) and one[:1] != _GEOHASH:
-            if place.names_match(names, one):
+            if words.stand_in(names, one):
                 return True
             known = known or bool(names)
             unknown = unknown or not names
@@ -183,7 +194,7 @@ def _holds(area, lat, lon):
     if isinstance(area, str):
         text = area[1:]
         return place.is_geohash(text) and place.geohash(lat, lon, len(text)) == text
-    return place.within(lat, lon, area[0], area[1], area[2])
+    return sphere.within(lat, lon, area[0], area[1], area[2])
 
 
 def _fits(body):

@@ -113,6 +113,10 @@ ALERTS_STANDING_MAX = 32  # said again and again on a radio until they end
 ALERT_AGAIN_MS_MIN = 160000  # after the repeats of RADIO_REPEAT_MS: Trickle, to
 ALERT_AGAIN_MS_MAX = 3600000
 
+# --- check-ins (PROTOCOL 19)
+CHECKIN_NAME_BYTES_MAX = 64  # of a person, of a place
+CHECKIN_NOTE_BYTES_MAX = 200
+
 # --- pace
 RECEIVE_BURST = 4096  # messages from one neighbour before its bucket is empty
 RECEIVE_PER_S = 500

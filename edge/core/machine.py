@@ -60,6 +60,7 @@ class Machine:
         self._seqs = {}  # author -> highest sequence number seen
         self._expire_due_ms = None
         self._sure_hlc = 0  # a time that was surely reached: kept from before, or signed by another node
+        self._standing = []  # keys of the alerts that stand
         self._owed = []  # [(id, author), ...]: receipts that the store did not take, to be tried again
         self.gossip = Gossip(self.key, self._emit, self.count, self.near.send)
         self._commands = {
@@ -73,6 +74,7 @@ class Machine:
             effects.SEND_BUS: self._on_send_bus,
             effects.CLOCK: self._on_clock,
             effects.SITUATION: self._on_situation,
+            effects.STAND: self._on_stand,
             effects.GONE: self._on_gone,
             effects.LOAD: self._on_load,
             effects.LOAD_LONG: self._on_load_long,
@@ -169,6 +171,13 @@ class Machine:
         """Add to a counter."""
         self.counters[name] = self.counters.get(name, 0) + n
 
+    def sure_s(self, now_ms):
+        """Unix seconds that have surely come, to judge by what has expired: 0 where nothing is known."""
+        if self.clock.quality == hlc.QUALITY_NONE:
+            return 0
+        now = self.clock.now(now_ms)
+        return (self._sure_hlc if self._leapt(now) else now) >> 16
+
     def digests(self):
         """[[lane, count, fp8], ...] of all lanes: equal on two nodes that hold the same."""
         return self.gossip.digests((1 << limits.LANES) - 1)
@@ -180,6 +189,10 @@ class Machine:
 
     def _emit(self, effect):
         self._effects.append(effect)
+
+    def _leapt(self, now):
+        """A clock that suddenly stands in 2099 must not expire everything, nor be remembered."""
+        return self.clock.quality < hlc.QUALITY_SYNCED and 0 < self._sure_hlc < now - _LEAP
 
     def _expire(self, now_ms):
         now_s = self.clock.now(now_ms) >> 16
@@ -193,8 +206,7 @@ class Machine:
         if self.clock.quality == hlc.QUALITY_NONE:
             return
         now = self.clock.now(now_ms)
-        if self.clock.quality < hlc.QUALITY_SYNCED and self._sure_hlc and now > self._sure_hlc + _LEAP:
-            # a clock that stands in 2099 must not expire everything, nor be remembered
+        if self._leapt(now):
             self.count("expire.held")
             return
         self._sure_hlc = max(self._sure_hlc, now)
@@ -222,7 +234,11 @@ class Machine:
             return message, False
         if message.hlc < self._floors[lane]:
             raise CodecError("below_floor")
-        self.clock.check(now_ms, message.hlc, message.expires_s)
+        try:
+            self.clock.check(now_ms, message.hlc, message.expires_s)
+        except CodecError:
+            if message.expires_s <= self.sure_s(now_ms) or message.hlc > self.clock.now(now_ms):
+                raise
         if len(self._pending) >= limits.PENDING_MAX:
             raise CodecError("busy")
         if pay is not None:
@@ -294,6 +310,11 @@ class Machine:
         self._sure_hlc = max(self._sure_hlc, last_hlc)
         for id, author in owed:
             self._owe_receipt(now_ms, id, author)
+
+    def _on_stand(self, now_ms, keys):
+        self._standing = list(keys)
+        for air in self._airs:
+            air.again.stand(now_ms, self._standing)
 
     def _on_clock(self, now_ms, unix_ms, quality):
         self.clock.set_wall(now_ms, unix_ms, quality)
@@ -406,7 +427,9 @@ class Machine:
         from edge.core import beacon, radio  # 0.4 MB that a node without such a link does not pay
 
         keys = beacon.Keys(self._community_key)
-        self._airs.append(radio.Air(self, info, keys, self._rng, self._emit, now_ms))
+        air = radio.Air(self, info, keys, self._rng, self._emit, now_ms)
+        air.again.stand(now_ms, self._standing)
+        self._airs.append(air)
 
     def _on_link_down(self, _now_ms, link):
         self.near.link_down(link)

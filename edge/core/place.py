@@ -1,9 +1,8 @@
-"""Where something is, in whole numbers: circles, polygons, geohashes and names, and whether a place lies in them.
+"""Where something is, as people write it and as it goes over the wire: degrees, circles, geohashes. PROTOCOL 18.2.
 
-Degrees are millionths (microdegrees), distances metres. Sines come from a table of our own making, for the core has no
-floats: right to a metre between places in one country, to a thousandth between any two. A circle on the wire is 8
-bytes: latitude and longitude in 2^24 parts of 180 and 360 degrees, and a radius that is never less than what was meant.
-PROTOCOL 18.2.
+Degrees are whole millionths here (microdegrees), distances metres. A circle on the wire is 8 bytes: latitude and
+longitude in 2^24 parts of 180 and 360 degrees, and a radius that is never less than what was meant. Distances and
+shapes are in edge/core/sphere.py.
 
     circle     lat u24 | lon u24 | radius u16      radius: units of 10 m; with the highest bit set, of 1 km
 """
@@ -13,9 +12,6 @@ RADIUS_M_MAX = 20100000  # half around the Earth
 
 _MILLION = 1000000
 _PARTS = 1 << 24
-_ONE = 1 << 30  # of sines and of vectors of length one
-_PI = 3373259426  # of _ONE
-_EARTH_M = 6371009  # mean radius, IUGG
 _FAR_UNIT_M = 1000
 _NEAR_UNIT_M = 10
 _FAR = 0x8000
@@ -64,47 +60,6 @@ def unpack_circle(data):
             _whole(int.from_bytes(data[3:6], "big"), 360) - 180 * _MILLION, (radius & ~_FAR) * unit)
 
 
-def within(lat, lon, other_lat, other_lon, radius_m):
-    """Whether two places are at most so many metres apart."""
-    return _apart(_vector(lat, lon), _vector(other_lat, other_lon)) <= _chord(radius_m)
-
-
-def covering(corners):
-    """(lat, lon, radius_m) of a circle around all of these [(lat, lon), ...], at least one."""
-    lats = [lat for lat, _lon in corners]
-    first = corners[0][1]
-    lons = [_wrap(lon - first) for _lat, lon in corners]  # so that a shape across the date line stays one
-    lat = (min(lats) + max(lats)) // 2
-    lon = _wrap(first + (min(lons) + max(lons)) // 2)
-    centre = _vector(lat, lon)
-    far = max([_apart(centre, _vector(*corner)) for corner in corners])
-    low = 0
-    high = RADIUS_M_MAX
-    while low < high:
-        middle = (low + high) // 2
-        if _chord(middle) >= far:
-            high = middle
-        else:
-            low = middle + 1
-    return lat, lon, low
-
-
-def inside(lat, lon, corners):
-    """Whether a place lies in the polygon of these corners [(lat, lon), ...]; its edge may count as either."""
-    odd = False
-    lat_a, lon_a = corners[-1]
-    east_a = _wrap(lon_a - lon)
-    for lat_b, lon_b in corners:
-        east_b = east_a + _wrap(lon_b - lon_a)  # the shape unrolled, so that it stays whole across the date line
-        if (lat_a > lat) != (lat_b > lat):
-            # this side crosses our latitude; east of us?
-            at = east_a * (lat_b - lat_a) + (lat - lat_a) * (east_b - east_a)
-            if (at > 0) == (lat_b > lat_a):
-                odd = not odd
-        lat_a, lon_a, east_a = lat_b, lon_b, east_b
-    return odd
-
-
 def is_geohash(text):
     """Whether a text can be a geohash."""
     return 0 < len(text) <= 12 and not [one for one in text if one not in _HASH]
@@ -124,29 +79,6 @@ def geohash(lat, lon, length):
         bits = bits << 1 | upper
         if i % 5 == 4:
             out.append(_HASH[bits & 31])
-    return "".join(out)
-
-
-def names_match(wanted, name):
-    """Whether one of the names `wanted` (a list) is `name`, or stands in it as words of their own."""
-    text = _words(name)
-    for one in wanted:
-        words = _words(one)
-        if words.strip() and words in text:
-            return True
-    return False
-
-
-def _words(text):
-    """Small letters and figures with one space around each word."""
-    out = [" "]
-    for letter in text.lower():
-        if letter.isalpha() or letter.isdigit() or ord(letter) > 127:
-            out.append(letter)
-        elif out[-1] != " ":
-            out.append(" ")
-    if out[-1] != " ":
-        out.append(" ")
     return "".join(out)
 
 
@@ -173,43 +105,3 @@ def _part(micro, span):
 
 def _whole(part, span):
     return (part * span * _MILLION + _PARTS // 2) // _PARTS
-
-
-def _wrap(micro):
-    """A difference of longitudes, the short way around."""
-    return (micro + 180 * _MILLION) % (360 * _MILLION) - 180 * _MILLION
-
-
-def _sine(micro):
-    """The sine of an angle, of _ONE; error below 10."""
-    micro = _wrap(micro)
-    sign = 1
-    if micro < 0:
-        micro = -micro
-        sign = -1
-    if micro > 90 * _MILLION:
-        micro = 180 * _MILLION - micro
-    angle = micro * _PI // (180 * _MILLION)
-    square = angle * angle >> 30
-    term = angle
-    total = angle
-    for n in (6, 20, 42, 72, 110, 156):  # 2*3, 4*5, 6*7, ...
-        term = -((term * square >> 30) // n)
-        total += term
-    return sign * total
-
-
-def _vector(lat, lon):
-    level = _sine(90 * _MILLION - abs(lat))
-    return level * _sine(lon + 90 * _MILLION) >> 30, level * _sine(lon) >> 30, _sine(lat)
-
-
-def _apart(a, b):
-    """The square of the straight line between two vectors."""
-    return (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 + (a[2] - b[2]) ** 2
-
-
-def _chord(distance_m):
-    """The square of the straight line that so many metres along the ground make."""
-    half = distance_m * 180 * _MILLION * _ONE // (2 * _EARTH_M * _PI)
-    return (2 * _sine(half)) ** 2

@@ -6,6 +6,7 @@ shell fetches a message, `pack` makes its frame, and PUSHED brings the next. It 
 """
 
 from edge.core import airsets, effects, limits, message, objects, onair
+from edge.core.again import Again
 from edge.core.airsync import Sync
 from edge.core.cbor import CodecError
 from edge.core.flood import Entry, Flood
@@ -26,6 +27,7 @@ class Air:
         slot_ms = info.airtime_us(_USUAL_BYTES) // 1000 + 1
         self.flood = Flood(slot_ms, rng, machine.count)
         self.sync = Sync(machine, info, keys, rng, self.flood, now_ms)
+        self.again = Again(self.flood, rng)
         self.book = onair.KeyBook()
         self._machine = machine
         self._keys = keys
@@ -95,6 +97,7 @@ class Air:
                 self._remember(self._signals, found.key, rssi_dbm)
             else:
                 self.flood.heard(found.key)
+                self.again.heard(found.key)
             return
         if fault is not None:
             raise fault
@@ -242,6 +245,7 @@ class Air:
         """Do what is due."""
         if self.sync.trickle.due(now_ms) and not self._beacon_waits:
             self._beacon_waits = self.flood.put(_BEACON_LANE, None)
+        self.again.tick(now_ms)
         for lane, frame in self.sync.asks_due(now_ms):
             self.flood.put(lane, frame)
         for id, n in self._pieces.reports(now_ms):
@@ -263,7 +267,7 @@ class Air:
         due_ms = self.sync.deadline()
         if self.sync.sets.growing():
             due_ms = min(due_ms, self._flown_ms if self._grow_ms is None else self._grow_ms)
-        waits_ms = (self.flood.deadline(), self._pieces.deadline(),
+        waits_ms = (self.flood.deadline(), self._pieces.deadline(), self.again.deadline(),
                     self._flown_ms + limits.RADIO_STALL_MS + 1 if self._flying else None)
         for one_ms in waits_ms:
             if one_ms is not None and one_ms < due_ms:

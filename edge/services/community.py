@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from edge.ports import Caller, NodePort, StorePort
 
-RESERVED_TYPES = (messages.DIRECT, messages.RECEIPT, messages.ALERT)
+FREE_TYPES = (messages.NOTICE, messages.NOTE)  # beside those that the protocol has no meaning for
 _SEARCH = params.text("search", params.SEARCH_BYTES_MAX, "only what holds words that begin so", None)
 
 
@@ -72,9 +72,9 @@ class Community:
             limit -= min(limit, len(page))
 
     async def messages_post(self, caller: Caller, text: str, type: int, lane: int, ttl_s: int) -> dict[str, Any]:
-        if type in RESERVED_TYPES:
+        if type <= messages.CERT and type not in FREE_TYPES:
             raise BadRequest(f"messages of type {type} are not made this way", where="type",
-                             allowed="1, 5 or more", hint="direct.send sends a direct message")
+                             allowed="1, 5, 11 or more", hint="direct.send and alert.send are for two of them")
         if lane < limits.LANE_COMMUNITY and caller.trust < ANCHOR:
             raise Unauthorized(f"lane {lane} is for this node's owner", where="lane", allowed="2, 3")
         return await self._post(type, lane, ttl_s, {rows.TEXT: text})

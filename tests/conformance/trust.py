@@ -2,7 +2,7 @@
 """Certificates, halt orders, alert bodies and places: the same answers from every interpreter."""
 
 from edge.compat import crypto
-from edge.core import alert, cbor, certs, cosign, halt, place
+from edge.core import alert, cbor, certs, cosign, halt, place, sphere, words
 from edge.core.cbor import CodecError
 from edge.core.rng import Rng
 from edge.core.stewards import Stewards
@@ -54,9 +54,10 @@ for _ in range(40):
     back = place.unpack_circle(circle)
     print("circle", circle.hex(), back, place.show(lat, lon), place.geohash(lat, lon, 12))
     corners = [(lat + rng.below(2000000) - 1000000, lon + rng.below(2000000) - 1000000) for _ in range(5)]
-    print("shape", place.covering(corners), place.inside(lat, lon, corners),
-          place.within(lat, lon, corners[0][0], corners[0][1], 50000))
-print("names", place.names_match(["Essex County"], "Windsor - ESSEX county"), place.names_match(["sex"], "Essex"))
+    print("shape", sphere.covering(corners), sphere.inside(lat, lon, corners),
+          sphere.within(lat, lon, corners[0][0], corners[0][1], 50000))
+print("names", words.stand_in(["Essex County"], "Windsor - ESSEX county"),
+      words.plain("\u00c9. O'Neil \u0416\u3000\u03a9"))
 
 codes = alert.codes_of({"severity": "Severe", "urgency": "Immediate", "category": "Fire"})
 body = alert.body_of("Fire at the mill", codes, [(52011600, 4357100, 900), "Delft"], issuer="Brandweer", official=True)

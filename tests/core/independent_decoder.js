@@ -506,6 +506,95 @@ function bleBeacon(v) {
   equal(hex(d.subarray(4)), hex(hmac(key, d.subarray(0, 4)).subarray(0, 2)), 'mac');
 }
 
+// --- 17 what stewards sign
+function paper(data, types) {
+  need(hex(data.subarray(0, 2)) === 'd862', 'tag');
+  const parts = decode(data.subarray(2));
+  need(Array.isArray(parts) && parts.length === 4 && parts[1] instanceof Map && parts[1].size === 0, 'form');
+  const type = Number(decode(parts[0]).get(3n));
+  need(types.includes(type) && hex(parts[0]) === hex(encode(new Map([[3n, BigInt(type)]]))), 'content type');
+  need(parts[3].length >= 1 && parts[3].length <= 16, 'signatures');
+  let last = '';
+  const signatures = parts[3].map(([protectedHeader, header, signature]) => {
+    const kid = hex(header.get(4n));
+    need(hex(protectedHeader) === 'a10127' && header.size === 1 && kid.length === 16 && kid > last, 'signature');
+    last = kid;
+    return [kid, signature];
+  });
+  const text = Buffer.from('Signature');
+  const signed = encode(['Signature', parts[0], bin('a10127'), Buffer.alloc(0), parts[2]]);
+  need(hex(signed.subarray(0, 11)) === '8569' + hex(text), 'Sig_structure');
+  const by = (keys) => keys.filter((key) => signatures.some(([kid, s]) => key.startsWith(kid) && signedBy(bin(key), signed, s)));
+  return { type, payload: parts[2], by };
+}
+
+function certificate(v) {
+  const { payload, by } = paper(bin(v.data), [65002]);
+  const claims = decode(payload);
+  equal(claims.get(3n), v.community, 'community');
+  need(claims.get(8n).get(3n).length === 32 && typeof claims.get(9n) === 'string', 'claims');
+  need(by(v.stewards).length >= v.needed, 'signatures');
+}
+
+// --- 18 alerts
+const WORDS = [5, 5, 5, 12, 10, 5]; // of each code
+function circle(data) {
+  need(data.length === 8, 'circle');
+  const whole = (part, span) => Number((BigInt(part) * BigInt(span) * 1000000n + (1n << 23n)) >> 24n) - span / 2 * 1000000;
+  const radius = data.readUInt16BE(6);
+  return [whole(data.readUIntBE(0, 3), 180), whole(data.readUIntBE(3, 3), 360),
+    radius & 0x8000 ? (radius & 0x7fff) * 1000 : radius * 10];
+}
+
+function alertBody(data) {
+  const b = decode(data), text = (key, most) => {
+    const value = b.has(key) ? b.get(key) : '';
+    need(typeof value === 'string' && Buffer.from(value).length <= most, 'text');
+    return value;
+  };
+  if (b.has(12n)) { need(b.get(12n).length === 8 && b.get(13n) instanceof Map, 'details'); return {}; }
+  const codes = (b.get(3n) || []).map(Number);
+  while (codes.length < 6) codes.push(0);
+  need(codes.every((n, i) => i >= 6 || n < WORDS[i]), 'codes');
+  need(!b.has(4n) || typeof b.get(4n) === 'bigint', 'onset');
+  const [kind, ...references] = b.get(8n) || [0n];
+  need(kind < 3n && references.every((id) => id.length === 8) && (references.length > 0) === (kind > 0n), 'references');
+  need(!b.has(10n) || b.get(10n).length === 6, 'cap');
+  need(b.get(1n) || kind === 2n, 'headline');
+  return {
+    headline: text(1n, 160), issuer: text(2n, 64), codes: codes.slice(0, 6),
+    onset_s: b.has(4n) ? Number(b.get(4n)) : null,
+    areas: (b.get(5n) || []).map((area) => typeof area === 'string' ? area : circle(area)),
+    instruction: text(6n, 2048), language: text(7n, 64), kind: Number(kind), references: references.map(hex),
+    official: b.get(9n) === 1n, cap: b.has(10n) ? hex(b.get(10n)) : null, event: text(11n, 64) };
+}
+
+function aPlace(v) {
+  const part = (micro, span) => BigInt(Math.min(Number(((BigInt(micro + span / 2 * 1000000) << 24n) + BigInt(span) * 500000n)
+    / (BigInt(span) * 1000000n)), 2 ** 24 - 1)).toString(16).padStart(6, '0');
+  const wide = v.radius_m && v.radius_m + 3;
+  const radius = wide <= 327670 ? Math.ceil(wide / 10) : 0x8000 | Math.min(Math.ceil(wide / 1000), 0x7fff);
+  equal(part(v.lat, 180) + part(v.lon, 360) + radius.toString(16).padStart(4, '0'), v.circle, 'circle');
+  equal(circle(bin(v.circle)), v.read, 'read');
+  const bounds = [[-180, 180], [-90, 90]], at = [v.lon / 1e6, v.lat / 1e6];
+  let bits = 0n;
+  for (let i = 0; i < 40; i++) {
+    const [low, high] = bounds[i % 2], middle = (low + high) / 2, upper = at[i % 2] >= middle;
+    bounds[i % 2] = upper ? [middle, high] : [low, middle];
+    bits = bits << 1n | BigInt(upper);
+  }
+  const letters = Array.from({ length: 8 }, (_, i) => '0123456789bcdefghjkmnpqrstuvwxyz'[Number(bits >> BigInt(35 - 5 * i) & 31n)]);
+  equal(letters.join(''), v.geohash, 'geohash');
+}
+
+// --- 19 check-ins
+function checkin(v) {
+  const b = decode(bin(v.body)), name = b.get(1n);
+  const plain = name.replace(/[A-Z\u00c0-\u00d6\u00d8-\u00de\u0391-\u03a9\u0400-\u042f]/g, (c) => c.toLowerCase())
+    .replace(/[\x00-\x2f\x3a-\x60\x7b-\u00bf\u2000-\u206f\u3000-\u303f]+/g, ' ').trim();
+  equal([name, Number(b.get(2n)), b.get(3n) || '', b.get(4n) || '', plain], [v.name, v.state, v.note, v.where, v.plain], 'checkin');
+}
+
 const checks = {
   keys: (v) => {
     const half = crypto.createHash('sha512').update(bin(v.seed)).digest().subarray(0, 32);
@@ -526,6 +615,16 @@ const checks = {
   onair: (v) => { const whole = onair(bin(v.data), v.known); message(whole); equal(hex(whole), v.message, 'message'); },
   onair_refused: (v) => refused(() => onair(bin(v.data), v.known)),
   beacons: beacon, asks: ask, objects: object,
+  papers: (v) => {
+    const { type, payload, by } = paper(bin(v.data), [65002, 65003]);
+    const all = vectors.keys.map((row) => row.ed25519).concat(v.signers);
+    equal([type, hex(payload), by(v.signers)], [v.content_type, v.payload, v.signers], 'paper');
+    equal(by([...new Set(all)]).sort(), [...v.signers].sort(), 'signers');
+  },
+  papers_refused: (v) => refused(() => certificate(v)),
+  alerts: (v) => { const a = alertBody(bin(v.body)); equal(a, only(v, a), 'alert'); },
+  alerts_refused: (v) => refused(() => alertBody(bin(v.body))),
+  places: aPlace, checkins: checkin,
   ble_info: bleInfo, ble_fragments: bleFragments, ble_beacons: bleBeacon,
 };
 const held = {};

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core import alert, cbor, limits, message, onair, place
+from edge.core import alert, cbor, limits, message, onair, place, sphere
 from tests.core.mutate import quick, reason_of, survives
 from tests.core.papers import key_of, seed_of
 
@@ -39,7 +39,7 @@ def test_read_back() -> None:
                                                      "Waterschap Limburg", "Flood")
     assert one.codes == {"severity": 3, "urgency": 4, "certainty": 4, "category": 2, "response": 1, "status": 0}
     assert one.areas[1:] == ["Maastricht", "Eijsden"]
-    assert place.within(*one.areas[0][:2], 50_851_000, 5_690_000, 3)
+    assert sphere.within(*one.areas[0][:2], 50_851_000, 5_690_000, 3)
     assert (one.onset_s, one.official, one.cap, one.kind, one.references) == (1763700000, True, b"123456", 0, [])
     least = alert.read({1: "Fire"})
     assert (least.codes["severity"], least.areas, least.official, least.onset_s) == (0, [], False, None)
@@ -124,3 +124,12 @@ def test_whom_it_is_for() -> None:
     ]
     for areas, (lat, lon, here), expected in table:
         assert alert.covers(areas, lat, lon, here) is expected, (areas, lat, lon, here)
+
+
+def test_what_a_report_says() -> None:
+    id = bytes(range(16))
+    assert alert.read_report({1: alert.DISPUTE, 2: id}) == (alert.DISPUTE, id, "")
+    assert alert.read_report({1: 1, 2: id, 3: "I see it", 9: None}) == (alert.CONFIRM, id, "I see it")
+    for bad in ({}, {1: 0, 2: id}, {1: 4, 2: id}, {1: True, 2: id}, {1: 1, 2: id[:8]}, {1: 1, 2: id, 3: 5},
+                {1: 1, 2: id, 3: "x" * 161}):
+        assert reason_of(alert.read_report, bad) == "report.form"

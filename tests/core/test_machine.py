@@ -406,3 +406,36 @@ def test_neighbours_come_and_go() -> None:
     for n in range(limits.PEERS_MAX + 3):
         a.machine.command(0, effects.PEER_UP, "x", bytes([n]), None, False)
     assert len(a.machine.neighbours()) == limits.PEERS_MAX and drops(a) == {"peers_full": 3}
+
+
+# --- a clock that is wrong
+
+
+def test_a_clock_in_2099_expires_nothing_and_refuses_nothing() -> None:
+    a = Shell(1)
+    a.machine.command(0, effects.BOOT, 1, {}, [], NOW_HLC, [])
+    assert a.machine.sure_s(0) == UNIX_MS // 1000
+    b = Shell(2, quality=hlc.QUALITY_RTC, unix_ms=4070908800000)
+    b.machine.command(0, effects.BOOT, 1, {}, [], NOW_HLC, [])
+    join(a, b)
+    settle(a, b)
+    assert b.machine.sure_s(0) == UNIX_MS // 1000
+    a.post(10)
+    settle(a, b, now_ms=10)
+    assert len(b.store) == 1
+    assert not drops(b)
+    run(a, b, from_ms=10, to_ms=70000)
+    assert not b.of(effects.EXPIRE)
+    assert b.machine.counters["expire.held"] == 2
+    c = Shell(3, quality=hlc.QUALITY_NONE)
+    assert c.machine.sure_s(0) == 0
+
+
+def test_what_has_surely_expired_is_still_refused_by_it() -> None:
+    b = Shell(2, quality=hlc.QUALITY_RTC, unix_ms=4070908800000)
+    b.machine.command(0, effects.BOOT, 1, {}, [], NOW_HLC, [])
+    b.machine.command(0, effects.LINK_UP, LinkInfo("lan"))
+    b.machine.command(0, effects.PEER_UP, "lan", b"peer", None, True)
+    old = signed(9, 1, time=NOW_HLC - (7200 << 16))
+    b.machine.receive(0, "lan", b"peer", frame.pack_messages([old.data, signed(9, 2).data]))
+    assert drops(b) == {"expired": 1}

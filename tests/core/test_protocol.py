@@ -142,6 +142,15 @@ def test_cddl() -> None:
         return True
 
     bodies = {1: "notice-body", 2: "direct-body", 3: "receipt-body", 5: "note-body"}
+    for row in VECTORS["papers"]:
+        assert valid("paper", bytes.fromhex(row["data"]))
+        rule, other = ("claims", "order") if row["content_type"] == 65002 else ("order", "claims")
+        assert valid(rule, bytes.fromhex(row["payload"])) and not valid(other, bytes.fromhex(row["payload"]))
+    for row in VECTORS["alerts"]:
+        assert valid("alert-body", bytes.fromhex(row["body"])), row["name"]
+    for row in VECTORS["checkins"]:
+        assert valid("checkin-body", bytes.fromhex(row["body"])), row["name"]
+    assert valid("details-body", cbor.encode({12: bytes(8), 13: {1: "x", 14: [{2: ["Met"], 21: [{1: "Delft"}]}]}}))
     for row in VECTORS["messages"]:
         assert valid("message", bytes.fromhex(row["data"])), row["name"]
         assert valid("signed-payload", bytes.fromhex(row["payload"]))

@@ -47,6 +47,7 @@ from radios.ble import beacon as ble_beacon  # noqa: E402
 from radios.ble import fragments as ble_fragments  # noqa: E402
 from radios.ble import gatt  # noqa: E402
 from radios.lan import codec, records  # noqa: E402
+from tools.dev import vectors_trust  # noqa: E402
 
 FILE = os.path.join(ROOT, "docs", "vectors.json")
 ALICE, BOB, CAROL = (bytes([n]) * 32 for n in (1, 2, 3))  # Ed25519 seeds
@@ -502,6 +503,9 @@ def build() -> Row:
         "onair": _onair(), "onair_refused": _onair_bad(), "beacons": _beacons(), "asks": _asks(),
         "objects": _objects(), "ble_info": _ble_info(), "ble_fragments": _ble_fragments(),
         "ble_beacons": _ble_beacons(),
+        "papers": vectors_trust.papers(), "papers_refused": vectors_trust.papers_bad(),
+        "alerts": vectors_trust.alerts(), "alerts_refused": vectors_trust.alerts_bad(),
+        "places": vectors_trust.places(), "checkins": vectors_trust.checkins(),
     }
 
 
