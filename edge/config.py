@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 FILE_NAME = "waypost.toml"
 _HEX_KEY_CHARS = 64
+_HIDDEN = ("secret", "channel_key")
 
 
 class Key:
-    """One setting. kind: bool, int, text, choice, secret, texts, addresses or keys (lists of text); low and high bound
-    an int's value or a text's length in bytes; choices is a tuple for kind choice."""
+    """One setting. kind: bool, int, text, choice, secret, channel_key, texts, addresses or keys (lists of text); low
+    and high bound an int's value or a text's length in bytes; choices is a tuple for kind choice."""
 
     __slots__ = ("name", "kind", "default", "low", "high", "unit", "choices", "help")
 
@@ -49,6 +50,7 @@ class Key:
             "bool": "true or false",
             "text": f"text of at most {self.high} bytes",
             "secret": "32 bytes, as 64 hex digits or 44 characters of base64",
+            "channel_key": "1, 16 or 32 bytes in base64, as Meshtastic shows it",
             "texts": "a list of texts",
             "addresses": 'a list of "HOST", "HOST:PORT" or "[IPV6]:PORT"',
             "keys": "a list of node keys, each of 64 hex digits",
@@ -75,6 +77,9 @@ KEYS = (
     Key("lora.modem", "choice", "", "what the radio is", choices=(
         "", "meshtastic", "meshtastic-udp", "rnode", "rylr998", "rylr896", "e22")),
     Key("lora.device", "text", "", 'where it is: /dev/ttyUSB0, "usb:SERIAL" or, for meshtastic, HOST:PORT'),
+    Key("lora.channel", "text", "", "the Meshtastic channel that frames go on; empty: the primary one", high=11),
+    Key("lora.psk", "channel_key", "", "that channel's key, for meshtastic-udp alone; empty: the public one"),
+    Key("lora.preset", "text", "", "the preset of the radios around (meshtastic-udp); empty: LongFast", high=16),
     Key("lora.region", "text", "", "the region whose radio law holds, such as EU868; empty: never transmit", high=32),
     Key("lora.freq_hz", "int", 0, "frequency; 0 where the radio knows it", high=3000000000, unit="Hz"),
     Key("lora.bw_hz", "int", 0, "bandwidth; 0 where the radio knows it", high=2000000, unit="Hz"),
@@ -128,7 +133,7 @@ class Config:
 
     def redacted(self) -> dict[str, Any]:
         """All settings as they may be shown: a secret reads "(set)" or ""."""
-        return {name: "(set)" if value and BY_NAME[name].kind == "secret" else value
+        return {name: "(set)" if value and BY_NAME[name].kind in _HIDDEN else value
                 for name, value in self.values.items()}
 
 
@@ -185,8 +190,9 @@ def check(key: Key, value: Any, where: str) -> Any:
     """The value as Config holds it, if `key` allows it; raises ConfigError if it doesn't. where: the place to name."""
     good, shown = _CHECKS[key.kind](key, value)
     if not good:
-        said = "is not right" if key.kind == "secret" else f"can't be {_shown(value)}"
-        hint = "waypost keys --new-community-key prints a fresh one" if key.kind == "secret" else ""
+        said = "is not right" if key.kind in _HIDDEN else f"can't be {_shown(value)}"
+        hint = {"secret": "waypost keys --new-community-key prints a fresh one",
+                "channel_key": "waypost radio setup --channel NAME --psk random makes one"}.get(key.kind, "")
         raise ConfigError(f"{key.name} {said}", where=where, allowed=key.allowed(), hint=hint)
     return shown
 
@@ -281,6 +287,16 @@ def _is_secret(key: Key, value: Any) -> tuple[bool, Any]:
         return False, ""
 
 
+def _is_channel_key(key: Key, value: Any) -> tuple[bool, Any]:
+    from binascii import Error, a2b_base64
+
+    try:
+        good = isinstance(value, str) and len(a2b_base64(value, strict_mode=True)) in (0, 1, 16, 32)
+    except (Error, ValueError):
+        good = False
+    return good, value
+
+
 def _is_texts(key: Key, value: Any) -> tuple[bool, Any]:
     return isinstance(value, list) and all(isinstance(one, str) and 0 < len(one) <= 64 for one in value), value
 
@@ -315,5 +331,6 @@ def _split_address(text: str, default_port: int) -> tuple[str, int] | None:
 
 _CHECKS = {
     "bool": _is_bool, "int": _is_int, "text": _is_text, "choice": _is_choice, "secret": _is_secret,
+    "channel_key": _is_channel_key,
     "texts": _is_texts, "addresses": _is_addresses, "keys": _is_keys,
 }

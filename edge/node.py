@@ -12,11 +12,12 @@ import os
 import time
 
 from edge import report
+from edge.aired import Aired
 from edge.core import effects
 from edge.core.link import LinkInfo, LinkOwner
 from edge.core.machine import Machine
 from edge.core.rng import Rng
-from edge.errors import BadRequest, StoreError, Unavailable
+from edge.errors import StoreError
 from edge.intake import COURIER, Intake
 from edge.posts import Posts
 from edge.pushes import Pushes
@@ -49,7 +50,8 @@ class Node(LinkOwner):
 
     def __init__(self, *, seed: bytes, name: str, store: Store, clock: Callable[[], tuple[int, int]],
                  log: Callable[[str, str], None], trace: Any, community_key: bytes | None = None) -> None:
-        self.machine = Machine(seed, name, Rng(os.urandom(16)), community_key=community_key)
+        rng = Rng(os.urandom(16))
+        self.machine = Machine(seed, name, rng, community_key=community_key)
         self.name = name
         self.key: bytes = self.machine.key
         self.bus: Any = None
@@ -72,7 +74,8 @@ class Node(LinkOwner):
         self.post = self._posts.post
         self._intake = Intake(self.machine, monotonic_ms, self._drain, self._perform)
         self.import_frame = self._intake.frame
-        self._pushes = Pushes(self.machine, self._drivers, self._fetch, monotonic_ms, self.kick)
+        self.aired = Aired(self.machine, self._drivers, self._publish, monotonic_ms, rng)
+        self._pushes = Pushes(self.machine, self._drivers, self._fetch, monotonic_ms, self.kick, self.aired.sent)
         self._started_ms = monotonic_ms()
         self._batch: list[Message] = []
         self._carry_out: dict[str, Callable[..., None]] = {
@@ -89,6 +92,7 @@ class Node(LinkOwner):
             effects.CONFLICT: self._conflict,
             effects.EXPIRE: self._writer.expire,
             effects.PAUSE: self._pause,
+            effects.CANCEL: self.aired.take_back,
             effects.KEEP: self._store.keep,
         }
 
@@ -143,13 +147,15 @@ class Node(LinkOwner):
         self._pushes.drained(link, peer)
         self.kick()
 
+    def heard(self, link: str, data: bytes, signal: Any) -> None:
+        if not self.aired.heard(link, data, signal):
+            self.frame(link, b"", data, signal.rssi_dbm)
+
     def on_air(self, link: str, token: int, state: str, detail: str) -> None:
-        self._publish("on_air", {"link": link, "token": token, "state": state, "detail": detail})
+        self.aired.on_air(link, token, state, detail)
 
     def text(self, link: str, text: Any) -> None:
-        self._publish("text", {
-            "link": link, "from": text.sender.hex(), "to_us": text.to_us, "channel": text.channel, "text": text.text,
-            "hops": text.hops, "rssi_dbm": text.signal.rssi_dbm, "snr_qdb": text.signal.snr_qdb})
+        self.aired.text(link, text)
 
     def page(self, link: str, request: bytes, answer: Callable[[bytes], None]) -> None:
         ask: Any = super().page if self.web is None else self.web.ask
@@ -177,18 +183,6 @@ class Node(LinkOwner):
     def now_s(self) -> int:
         """Unix seconds by the core's clock, which is never behind the last signed time seen."""
         return int(self.machine.clock.now(monotonic_ms()) >> 16)
-
-    def send_text(self, link: str, to: bytes | None, channel: str, text: str, *, hop_limit: int = 3, lane: int = 1,
-                  alert: bool = False) -> int:
-        """See NodePort."""
-        send = getattr(self._drivers.get(link), "send_text", None)
-        if send is None:
-            raise Unavailable(f"no link {link} here that carries texts of people")
-        try:
-            token: int = send(to, channel, text, hop_limit, lane=lane, alert=alert)
-        except ValueError as error:
-            raise BadRequest(str(error)) from error
-        return token
 
     def command(self, name: str, *arguments: Any) -> None:
         """A command to the core (edge.core.effects)."""

@@ -75,16 +75,12 @@ class NodePort(Protocol):
     name: str
     key: bytes
 
+    @property
+    def aired(self) -> RadioPort:
+        """The radios."""
+
     def post(self, type: int, lane: int, ttl_s: int, dest: bytes | None, body: Any) -> Awaitable[bytes]:
         """Author one message. Gives its 16-byte id once it is committed; CapacityExceeded where the store is full."""
-
-    def send_text(self, link: str, to: bytes | None, channel: str, text: str, *, hop_limit: int = 3, lane: int = 1,
-                  alert: bool = False) -> int:
-        """Queue a text for one radio (4 bytes), or a channel by its name (to None), on a link that carries texts.
-
-        What becomes of the number that it gives, comes as topic "on_air"; 0: no room now. Raises Unavailable for a link
-        that can't, BadRequest for what it can't carry. alert: on the alert port, at lane 0.
-        """
 
     def watch(self, type: int, told: Callable[[Message], None]) -> None:
         """Have each message of a type told once it is committed and new here; `told` must not block."""
@@ -97,6 +93,31 @@ class NodePort(Protocol):
 
     def status(self) -> dict[str, Any]:
         """Facts for node.status: texts, integers, nested dicts."""
+
+
+class RadioPort(Protocol):
+    """What services may see of the radios, and do with them. What happens there comes as topics: "on_air" {link, token,
+    state, detail, key where it is a message}, "heard" (a frame), "text" (of a person), "echo" (the answer to a probe).
+    """
+
+    def radios(self) -> list[dict[str, Any]]:
+        """{"link", "facts": what its driver says, "waiting": [{"number", "lane", "bytes", "what", "kind": a frame's
+        first byte, "state", "detail"}]} of each radio link: what waits and what went last, oldest first."""
+
+    def fates(self, key: bytes) -> list[dict[str, str]]:
+        """{"link", "state", "detail"} for each radio that the message with this 16-byte key went to lately."""
+
+    def probe(self, link: str, nonce: bytes, n: int) -> int:
+        """Send probe n (0..255) of a test (nonce: 4 bytes); its number for "on_air". Raises Unavailable,
+        CapacityExceeded."""
+
+    def send_text(self, link: str, to: bytes | None, channel: str, text: str, *, hop_limit: int = 3, lane: int = 1,
+                  alert: bool = False) -> int:
+        """Queue a text for one radio (4 bytes), or a channel by its name (to None), on a link that carries texts.
+
+        What becomes of the number that it gives, comes as topic "on_air"; 0: no room now. Raises Unavailable for a link
+        that can't, BadRequest for what it can't carry. alert: on the alert port, at lane 0.
+        """
 
 
 class StorePort(Protocol):

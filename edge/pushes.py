@@ -23,16 +23,18 @@ class Pushes:
     """The pushes of all neighbours.
 
     drivers: those that run, by link. fetch(keys) gives whole messages, those that are gone left out; it must not raise.
-    kick() has the core's effects carried out. now_ms() is the core's time.
+    kick() has the core's effects carried out. now_ms() is the core's time. sent(link, token, key) is told of each
+    message that a broadcast link has taken, under the number that its driver gave.
     """
 
     def __init__(self, machine: Machine, drivers: dict[str, Driver], fetch: Callable[[list[bytes]], list[bytes]],
-                 now_ms: Callable[[], int], kick: Callable[[], None]) -> None:
+                 now_ms: Callable[[], int], kick: Callable[[], None], sent: Callable[[str, int, bytes], None]) -> None:
         self._machine = machine
         self._drivers = drivers
         self._fetch = fetch
         self._now_ms = now_ms
         self._kick = kick
+        self._sent = sent
         self._waiting: dict[Way, list[tuple[int, list[bytes]]]] = {}  # (lane, keys), the highest lane first
         self._owed: set[Way] = set()  # the link has taken something and will say when it has drained
         self._taken: dict[Way, int] = {}  # pushes that are over when it says so
@@ -73,7 +75,9 @@ class Pushes:
         if driver is None or not frames:
             self._machine.command(self._now_ms(), effects.PUSHED, link, b"")
             self._kick()
-        elif not driver.send(None, lane, frames[0]):
+        elif token := driver.send(None, lane, frames[0]):
+            self._sent(link, token, keys[0])
+        else:
             self._machine.count("tx.refused")  # found missing again by those who hear us
 
     def _feed(self, way: Way) -> None:

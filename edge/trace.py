@@ -175,6 +175,7 @@ _FACTS: dict[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]] = {
     effects.DROP: lambda e: (e[2], e[3], e[1]),
     effects.CONFLICT: lambda e: (e[1].id, e[2]),
     effects.PAUSE: lambda e: (e[1], e[2], e[3]),
+    effects.CANCEL: lambda e: (e[1], e[2]),
     effects.KEEP: lambda e: (e[1], e[2]),
     effects.EXPIRE: lambda e: (e[1],),
 }
@@ -191,6 +192,7 @@ _NAMES = {
     effects.DROP: ("link", "peer", "reason"),
     effects.CONFLICT: ("id", "other"),
     effects.PAUSE: ("link", "peer", "for_ms"),
+    effects.CANCEL: ("link", "message"),
     effects.KEEP: ("key", "value"),
     effects.EXPIRE: ("now_s",),
     "log": ("level", "text"),

@@ -203,6 +203,7 @@ _COMMANDS = (
     ("restart", "tools.restart_cli:restart", "restart the node", None),
     ("reboot", "tools.restart_cli:reboot", "restart the machine", None),
     ("factory-reset", "tools.restart_cli:factory_reset", "forget everything but waypost.toml", None),
+    ("radio", "tools.radio_cli:run", "find, set up, test and watch the radios", None),
     ("top", "tools.top:run", "watch the node", _top),
     ("trace", "tools.cli_node:trace", "show what the node did last", _trace),
     ("triage", "tools.triage_cli:run", "label the messages of a file, and measure how well", None),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from tools.cli_show import LANES, QUALITIES, ago, clean, size, table, when
+from tools.radio_view import link_line, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ def status_lines(facts: dict[str, Any]) -> list[str]:
         f"store     {size(store.get('file_bytes', 0))} of {size(store.get('quota_bytes', 0))}",
     ]
     for name, link in sorted((facts.get("links") or {}).items()):
+        if "queue.0" in link:
+            lines.append(f"link      {name}: {link_line(link)}")
+            continue
         shown = ", ".join(f"{key} {clean(value)}" for key, value in link.items()
                           if key in ("port", "sessions", "community", "multicast", "mdns"))
         lines.append(f"link      {name}: {shown}")
@@ -71,6 +75,7 @@ def row_head(row: dict[str, Any]) -> str:
         parts.append(f"type {row.get('type')}, lane {row.get('lane')}")
     if row.get("state") not in (None, "received"):
         parts.append(row["state"])
+    parts += [f"{clean(one['link'])}: {state(one['state'], one['detail'])}" for one in row.get("radio", ())]
     if row.get("conflict"):
         parts.append("(its author's key is faulty)")
     return "  ".join(parts)

@@ -65,8 +65,8 @@ class Run:
         self.start = start
         self.config = Config(start["settings"])
         self.trace = Trace()
-        secret = self.config["community.key"]
-        self.log = Log(self.config["log.level"], self.trace, (secret,))
+        secrets = (self.config["community.key"], self.config["lora.psk"])
+        self.log = Log(self.config["log.level"], self.trace, secrets)
         self.web: Any = None
         self.models: Any = None
 
@@ -118,6 +118,10 @@ class Run:
             driver = self._driver(name, dotted, settings, seed)
             if driver is not None:
                 await self.node.start_link(driver)
+        if self.node.aired.radios():
+            from edge.services import provide_radio
+
+            provide_radio(self.bus, self.node)
 
     async def _stop(self) -> None:
         if self.web is not None:

@@ -1,7 +1,8 @@
 """`waypost top`: the node at a glance, redrawn every few seconds.
 
-Plain ANSI, no curses: it works on a serial line. It asks `node.status`, `peers.list` and `trace.recent`, shows rates
-as the difference of two counters, and keeps trying when the node goes away, as it does when it restarts.
+Plain ANSI, no curses: it works on a serial line. It asks `node.status`, `radio.status`, `peers.list` and
+`trace.recent`, shows rates as the difference of two counters, and keeps trying when the node goes away, as it does when
+it restarts.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 
 from edge.errors import NotRunning, WaypostError
 from tools import cli_show as show
+from tools import radio_view
 from tools.cli_view import peer_table, status_lines, trace_line
 from tools.client import Client
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 _HOME_AND_CLEAR = "\x1b[H\x1b[J"
 RATES_MAX = 8
 EVENTS_MAX = 8
+WAITING_MAX = 8
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,11 +54,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def look(directory: str) -> dict[str, Any]:
-    """One look at the node: {"status", "peers", "trace", "at_ms"}."""
+    """One look at the node: {"status", "radios", "peers", "trace", "at_ms"}."""
     with Client(directory) as client:
+        status = client.call("node.status@1")
+        has_radio = any("queue.0" in link for link in status.get("links", {}).values())
         return {
             "at_ms": time.monotonic_ns() // 1000000,
-            "status": client.call("node.status@1"),
+            "status": status,
+            "radios": client.call("radio.status@1") if has_radio else [],
             "peers": client.call("peers.list@1") or [],
             "trace": client.call("trace.recent@1", {"limit": EVENTS_MAX}) or [],
         }
@@ -77,6 +83,10 @@ def view(last: dict[str, Any] | None, now: dict[str, Any]) -> str:
     lines = status_lines(now["status"] | {"peers": len(now["peers"])})
     if now["peers"]:
         lines += ["", peer_table(now["peers"])]
+    for row in now["radios"]:
+        waiting = [one for one in row["waiting"] if one["state"] in radio_view.WAITING_STATES][:WAITING_MAX]
+        if waiting:
+            lines += ["", f"waiting for {row['link']}:", radio_view.waiting(waiting)]
     busy = rates(last, now)
     if busy:
         lines += ["", "per minute: " + ", ".join(f"{name} {count}" for name, count in busy.items())]

@@ -18,6 +18,7 @@ DROP = "drop"  # (DROP, reason, link, peer)             something from a link wa
 CONFLICT = "conflict"  # (CONFLICT, message, other_id)  proof of a faulty key: same author and seq, two messages
 EXPIRE = "expire"  # (EXPIRE, now_s)                    delete what has expired, report by command(GONE, ...)
 PAUSE = "pause"  # (PAUSE, link, peer, for_ms)          a neighbour sends too much
+CANCEL = "cancel"  # (CANCEL, link, key)                take back a message that a PUSH named, if it still waits
 KEEP = "keep"  # (KEEP, key, value)                     persist a small integer under a text key
 
 # commands: machine.command(now_ms, NAME, *arguments)

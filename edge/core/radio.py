@@ -28,9 +28,9 @@ class Air:
         self.flood = Flood(slot_ms, rng, machine.count)
         self.sync = Sync(machine, info, keys, rng, self.flood, now_ms)
         self.again = Again(self.flood, rng)
+        self.keys = keys
         self.book = onair.KeyBook()
         self._machine = machine
-        self._keys = keys
         self._emit = emit
         self._checks = Bucket(now_ms, limits.RADIO_CHECKS_BURST, limits.RADIO_CHECKS_PER_S)
         self._pieces = objects.Receiver(keys, rng, machine.count, info.airtime_us(info.mtu_bytes) // 1000 + 1)
@@ -40,6 +40,7 @@ class Air:
         self._whole_key = None  # of the message that is to be packed with whole keys
         self._flying = 0  # things that the driver has
         self._alert_flying = False
+        self._handed = {}  # key -> [copies heard, copies that are enough], of messages that the driver has
         self._flown_ms = now_ms
         self._grow_ms = None
         self._beacon_waits = False
@@ -98,9 +99,20 @@ class Air:
             else:
                 self.flood.heard(found.key)
                 self.again.heard(found.key)
+                self._overheard(found.key)
             return
         if fault is not None:
             raise fault
+
+    def _overheard(self, key):
+        """Another said what may still wait in the driver: take it back when that was often enough."""
+        handed = self._handed.get(key)
+        if handed is not None:
+            handed[0] += 1
+            if handed[0] >= handed[1]:
+                del self._handed[key]
+                self._machine.count("radio.taken_back")
+                self._emit((effects.CANCEL, self.info.name, key))
 
     def _pay(self, now_ms, lane):
         """Take one signature check from this air's share, part of which is for alerts. Raises CodecError."""
@@ -112,7 +124,7 @@ class Air:
             raise CodecError("rate")
 
     def _on_need(self, now_ms, data):
-        id, n = objects.unpack_need(data, self._keys)
+        id, n = objects.unpack_need(data, self.keys)
         if n:
             self._pieces.overheard(id, n, now_ms)
         for one in self._senders:
@@ -173,7 +185,7 @@ class Air:
     def _open(self, one):
         """Begin to send a message in pieces."""
         try:
-            sender = objects.Sender(onair.pack(one, True, True), self.info.mtu_bytes, self._keys)
+            sender = objects.Sender(onair.pack(one, True, True), self.info.mtu_bytes, self.keys)
         except ValueError:
             self._machine.count("radio.too_long")
             return []
@@ -192,6 +204,7 @@ class Air:
         """The driver has room: the next thing."""
         self._flying = 0
         self._alert_flying = False
+        self._handed = {}
         self._pump(now_ms)
 
     def _pump(self, now_ms):
@@ -210,6 +223,7 @@ class Air:
             if isinstance(item, Entry):
                 if lane != limits.LANE_ALERT:  # an alert has whole keys always, and overtakes one that waits
                     self._whole_key = item.key if item.whole else None
+                self._handed[item.key] = [item.copies, item.copies_max]
                 self.flood.said(now_ms, item)
                 self._fly(now_ms, lane, (effects.PUSH, self.info.name, b"", lane, [item.key]))
                 continue
@@ -250,7 +264,7 @@ class Air:
             self.flood.put(lane, frame)
         for id, n in self._pieces.reports(now_ms):
             self._machine.count("radio.reports")
-            self.flood.put(limits.LANE_DIRECT, objects.pack_need(id, n, self._keys))
+            self.flood.put(limits.LANE_DIRECT, objects.pack_need(id, n, self.keys))
         if self._flying and now_ms - self._flown_ms > limits.RADIO_STALL_MS:
             self._machine.count("radio.stalled")
             self.pushed(now_ms)

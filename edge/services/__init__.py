@@ -47,3 +47,13 @@ def provide_all(bus: BusPort, node: NodePort, store: StorePort, *, seed: bytes, 
     for service in services:
         service.provide(bus)
     return services
+
+
+def provide_radio(bus: BusPort, node: NodePort) -> list[Service]:
+    """Put on the bus what only a node with a radio link has; gives it for the documents."""
+    from edge.services.radio import Radio
+
+    services = Radio(node.aired, bus).services()
+    for service in services:
+        service.provide(bus)
+    return services

@@ -68,7 +68,7 @@ class Community:
         reader = rows.Reader(self._store, before_hlc, self._now_s(), type=messages.NOTICE, search=search)
         while limit and (page := await reader.page()):
             for row in page[:limit]:
-                yield rows.shape(row)
+                yield rows.shape_with_fate(row, self._node)
             limit -= min(limit, len(page))
 
     async def messages_post(self, caller: Caller, text: str, type: int, lane: int, ttl_s: int) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Community:
         while limit and (page := await reader.page()):
             seen = [row for row in page if row["dest"] is None or caller.trust >= ANCHOR][:limit]
             for row in seen:
-                yield rows.shape(row)
+                yield rows.shape_with_fate(row, self._node)
             limit -= len(seen)
 
     async def messages_import(self, caller: Caller, frame: bytes) -> dict[str, Any]:

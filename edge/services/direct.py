@@ -73,4 +73,5 @@ class Direct:
     def _sent(self, row: dict[str, Any], now_s: int) -> dict[str, Any]:
         by = self._store.receipts([row["id"]]).get(row["id"]) or []
         state = "delivered" if row["dest"] in by else "expired" if row["expires_s"] <= now_s else "stored"
-        return rows.shape(row) | {"text": None, "state": state, "receipt": by[0].hex() if by else None}
+        out = rows.shape_with_fate(row, self._node)
+        return out | {"text": None, "state": state, "receipt": by[0].hex() if by else None}

@@ -1,7 +1,8 @@
 """A stored message as people and programs see it: one shape for the board, the inbox and every list.
 
 {"id": hex, "author": hex, "lane", "type", "seq", "hlc", "time_ms", "expires_s", "text" or null, "conflict": bool} and,
-where there is one, "name" (whoever wrote it says so) and "to" (hex). Bodies that are sealed stay sealed here.
+where there is one, "name" (whoever wrote it says so) and "to" (hex). Bodies that are sealed stay sealed here. What this
+node wrote has "radio" as well, where it went to a radio lately: [{"link", "state", "detail"}].
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from edge.ports import StorePort
+    from edge.ports import NodePort, StorePort
 
 PAGE_ROWS = 50
 SCAN_ROWS_MAX = 5000  # looked at for one question
@@ -35,6 +36,14 @@ def shape(row: dict[str, Any]) -> dict[str, Any]:
         out["name"] = name
     if row["dest"] is not None:
         out["to"] = row["dest"].hex()
+    return out
+
+
+def shape_with_fate(row: dict[str, Any], node: NodePort) -> dict[str, Any]:
+    """The same, with what became of it on the radios where the node wrote it."""
+    out = shape(row)
+    if row["author"] == node.key and (found := node.aired.fates(row["hlc"].to_bytes(6, "big") + row["id"][:10])):
+        out["radio"] = found
     return out
 
 

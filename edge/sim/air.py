@@ -155,15 +155,24 @@ class Modem:
         self.most_us = 0  # in any hour
         self.frames = 0
         self.waited = 0
-        self._queue = []  # (lane, order, frame)
+        self._queue = []  # (lane, order, frame, key of the message in it or None)
         self._order = 0
         self._busy = False
 
-    def send(self, lane, frame):
+    def send(self, lane, frame, key=None):
         """Queue one frame."""
         self._order += 1
-        heapq.heappush(self._queue, (lane, self._order, frame))
+        heapq.heappush(self._queue, (lane, self._order, frame, key))
         self._next()
+
+    def take_back(self, key):
+        """Forget the frame of a message, if it still waits; whether it did."""
+        for one in self._queue:
+            if one[3] == key:
+                self._queue.remove(one)
+                heapq.heapify(self._queue)
+                return True
+        return False
 
     def _next(self):
         if self._busy or not self._queue:
@@ -180,7 +189,7 @@ class Modem:
         if free_us > now_us:
             self._later(free_us // 1000 + 1 + self.town.rng.below(12) * 20)
             return
-        _, _, frame = heapq.heappop(self._queue)
+        frame = heapq.heappop(self._queue)[2]
         self._busy = True
         self.town.air.send(self.number, frame, now_us)
         self.spent.append((now_us, took_us))

@@ -63,8 +63,11 @@ class Node:
             elif effect[0] == effects.PUSH:
                 frames = self.machine.pack("lora", self.store.fetch(effect[4]))
                 if frames:
-                    self.modem.send(effect[3], frames[0])
+                    self.modem.send(effect[3], frames[0], effect[4][0])
                 else:
+                    self.town.at(self.town.now_ms, self.drained)
+            elif effect[0] == effects.CANCEL:
+                if self.modem.take_back(effect[2]):
                     self.town.at(self.town.now_ms, self.drained)
             elif effect[0] == effects.DELIVER:
                 self.town.delivered(self.number, effect[1])

@@ -133,10 +133,12 @@ class LoraDriver(Driver, Supervised):
         self._finish(job, jobs.CANCELLED, "")
         return True
 
-    def waiting(self) -> list[tuple[int, int, int, str, str]]:
-        """What waits and what went last: (number, lane, bytes, state, detail), for people."""
+    def waiting(self) -> list[dict[str, str | int]]:
+        """What waits and what went last, oldest first, for people."""
         every = [*self.jobs.recent, *([self._now] if self._now is not None else []), *self.jobs]
-        return [(job.token, job.lane, len(job.frame), job.state, job.detail) for job in every]
+        return [{"number": job.token, "lane": job.lane, "bytes": len(job.frame), "what": job.what(),
+                 "kind": job.frame[0] if job.text is None else 0, "state": job.state, "detail": job.detail}
+                for job in every]
 
     def status(self) -> dict[str, str | int]:
         """Facts: the radio and its state, queue by lane, how the last frame was heard, what is wrong, counters."""

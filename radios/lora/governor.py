@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HOUR_MS = 3600000
 ALERT, DIRECT, COMMUNITY, BULK, BOT = range(5)
+CLASS_NAMES = ("alert", "direct", "community", "bulk", "bot")
 UNKNOWN = 5  # spent by we no longer know whom: counts in every share
 SHARES_PERMILLE = (1000, 500, 500, 250, 100)
 OWN_PERMILLE = 500  # all but alerts together
@@ -219,10 +220,16 @@ class Governor:
         self._sending = []
 
     def status(self, now_ms: int) -> dict[str, str | int]:
-        """The tightest sub-band: microseconds of the hour used, allowed, and used by all but alerts."""
+        """The tightest sub-band: milliseconds of the hour used and allowed, by all, all but alerts, and each class."""
         for budget, _, _ in self._parts:
             budget.expire(now_ms)
         budget, limit_us, polite_us = max(self._parts, key=lambda part: sum(part[0].sums) * 1000 // part[1])
-        return {"airtime.used_ms": sum(budget.sums) // 1000, "airtime.limit_ms": limit_us // 1000,
-                "airtime.own_used_ms": sum(budget.sums[DIRECT:]) // 1000,
-                "airtime.own_limit_ms": polite_us * OWN_PERMILLE // 1000000}
+        out: dict[str, str | int] = {
+            "airtime.used_ms": sum(budget.sums) // 1000, "airtime.limit_ms": limit_us // 1000,
+            "airtime.own_used_ms": sum(budget.sums[DIRECT:]) // 1000,
+            "airtime.own_limit_ms": polite_us * OWN_PERMILLE // 1000000}
+        for kind, name in enumerate(CLASS_NAMES):
+            out[f"airtime.{name}_used_ms"] = budget.sums[kind] // 1000
+            if kind > ALERT:
+                out[f"airtime.{name}_limit_ms"] = polite_us * SHARES_PERMILLE[kind] // 1000000
+        return out

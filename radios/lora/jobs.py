@@ -49,6 +49,13 @@ class Job:
         self.refusals = 0
         self.sent_id = 0
 
+    def what(self) -> str:
+        """What it is, in a few words."""
+        if self.text is None:
+            return "frame"
+        to = "everybody" if self.to is None else "!" + self.to.hex()
+        return f"{'alert' if self.alert else 'text'} to {self.channel or to}"
+
 
 class Jobs:
     """The queue, and what became of the last ones."""

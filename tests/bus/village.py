@@ -30,6 +30,11 @@ class Place:
         self.near: list[dict[str, Any]] = []
         self.imported: list[bytes] = []
         self._seq = 0
+        self.aired = self
+        self.went: dict[bytes, list[dict[str, str]]] = {}  # what `fates` says
+
+    def fates(self, key: bytes) -> list[dict[str, str]]:
+        return self.went.get(key, [])
 
     async def post(self, type: int, lane: int, ttl_s: int, dest: bytes | None, body: Any) -> bytes:
         self._seq += 1

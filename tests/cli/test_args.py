@@ -34,6 +34,7 @@ PROMISED = (
     "model",
     "net",
     "peers",
+    "radio",
     "reboot",
     "restart",
     "run",

@@ -26,7 +26,7 @@ def samples() -> list[tuple[object, ...]]:
         (effects.PUSH, "lan", peer, 2, [one.key]), (effects.BUS, "lan", peer, b"secret"),
         (effects.PEER, "lan", peer, True, {"name": "x"}), (effects.DROP, "cbor.trailing", "lan", peer),
         (effects.CONFLICT, one, bytes(16)), (effects.EXPIRE, 12), (effects.PAUSE, "lan", peer, 100),
-        (effects.KEEP, "hlc", 77),
+        (effects.CANCEL, "lora", one.key), (effects.KEEP, "hlc", 77),
     ]
 
 

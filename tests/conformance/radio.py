@@ -5,11 +5,9 @@ import json
 
 from edge.compat import crypto, deflate
 from edge.compat.hashing import sha256
-from edge.core import airsets, airtext, beacon, cbor, dictionary, erasure, message, objects, onair
+from edge.core import airsets, airtext, beacon, cbor, dictionary, erasure, message, objects, onair, probe
 from edge.core.cbor import CodecError
 from edge.core.rng import Rng
-
-LISTS = ("onair", "onair_refused", "beacons", "asks", "objects")
 
 
 def rows_of(name):
@@ -107,6 +105,15 @@ for row in rows_of("asks"):
     keys = beacon.Keys(unhex(row["community_key"]) if row["community_key"] else None)
     for data in (unhex(row["data"]), unhex(row["data"])[:-1]):
         print("ask", outcome(airsets.unpack_ask, data, keys))
+for row in rows_of("windows"):
+    keys = beacon.Keys(unhex(row["community_key"]) if row["community_key"] else None)
+    for data in (unhex(row["data"]), unhex(row["data"])[:-1]):
+        print("window", outcome(airsets.unpack_window, data, keys))
+for row in rows_of("probes"):
+    keys = beacon.Keys(unhex(row["community_key"]) if row["community_key"] else None)
+    print("probe", outcome(probe.unpack_probe, unhex(row["probe"]), keys))
+    for data in (unhex(row["echo"]), unhex(row["echo"])[:-1]):
+        print("echo", outcome(probe.unpack_echo, data, keys))
 try:
     beacon.pack(beacon.Beacon(1, b"x" * 8, 0, 1, 16, 0, 0, 0, 0), keys)
 except ValueError as error:

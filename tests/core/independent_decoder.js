@@ -433,6 +433,25 @@ function ask(v) {
     [12, v.lane, v.epoch, v.to, v.shorts], 'ask');
 }
 
+function window_(v) {
+  const d = untagged(v, bin(v.data)), epoch = d.subarray(2, 4);
+  equal([d[0], d[1], d.readUInt16BE(2), hex(d.subarray(4, 9)), d.readUInt32BE(9), d.readUInt32BE(13), d[17], hex(d.subarray(18))],
+    [13, v.lane, v.epoch, v.from, v.since_s, v.until_s, v.count, v.sketch], 'window');
+  const salt = hmac(radioKey(v, 'radio'), Buffer.from('epoch'), epoch).subarray(0, 4);
+  equal(v.sketch, sketch(v.keys.map((k) => sha256(salt, bin(k)).readUInt32LE() || 1), v.sketch.length / 8), 'sketch');
+}
+
+function probe(v) {
+  for (const [kind, data, node, size] of [[14, v.probe, v.prober, 14], [15, v.echo, v.echoer, 17]]) {
+    const d = untagged(v, bin(data));
+    equal([d[0], hex(d.subarray(1, 5)), d[5], hex(d.subarray(6, 14)), d.length], [kind, v.nonce, v.n, node, size], 'probe');
+    if (kind === 15) {
+      equal([d[14] === 255 ? null : d[14], d[15] ? -d[15] : null, d.readInt8(16) === -128 ? null : d.readInt8(16)],
+        [v.hops, v.rssi_dbm, v.snr_qdb], 'echo');
+    }
+  }
+}
+
 function gf(a, b) { // GF(256)
   let product = 0;
   for (let i = 0; i < 8; i++) if ((b >> i) & 1) product ^= a << i;
@@ -614,7 +633,7 @@ const checks = {
   dictionary: (v) => equal([hex(sha256(bin(v.data))), v.data.length], [v.sha256, 5632], 'dictionary'),
   onair: (v) => { const whole = onair(bin(v.data), v.known); message(whole); equal(hex(whole), v.message, 'message'); },
   onair_refused: (v) => refused(() => onair(bin(v.data), v.known)),
-  beacons: beacon, asks: ask, objects: object,
+  beacons: beacon, asks: ask, windows: window_, probes: probe, objects: object,
   papers: (v) => {
     const { type, payload, by } = paper(bin(v.data), [65002, 65003]);
     const all = vectors.keys.map((row) => row.ed25519).concat(v.signers);

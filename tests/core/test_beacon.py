@@ -112,6 +112,11 @@ def test_vectors() -> None:
         keys = Keys(bytes.fromhex(row["community_key"]) if row["community_key"] else None)
         assert airsets.unpack_ask(bytes.fromhex(row["data"]), keys) == (
             row["lane"], row["epoch"], bytes.fromhex(row["to"]), row["shorts"])
+    for row in VECTORS["windows"]:
+        keys = Keys(bytes.fromhex(row["community_key"]) if row["community_key"] else None)
+        assert airsets.unpack_window(bytes.fromhex(row["data"]), keys) == (
+            row["lane"], row["epoch"], bytes.fromhex(row["from"]), row["since_s"], row["until_s"], row["count"],
+            bytes.fromhex(row["sketch"]))
 
 
 # --- what is missing

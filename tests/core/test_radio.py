@@ -160,6 +160,37 @@ def test_who_hears_two_copies_is_silent() -> None:
     assert b.counters["radio.suppressed"] == 1 and b.counters["rx.duplicate"] == 2
 
 
+def test_what_waits_in_the_driver_is_taken_back_when_others_have_said_it() -> None:
+    a, b = Radio(1), Radio(2)
+    a.post(0)
+    (frame,) = messages_in(a.run(0, 500))
+    b.hear(1000, frame)
+    (key,) = b.store
+    now_ms = 1000
+    while not b.sent:  # its delay is over and the driver has it, with no airtime
+        now_ms = b.machine.deadline()
+        b.machine.tick(now_ms)
+        b.step(now_ms)
+    b.hear(now_ms + 1, frame)
+    assert not [effect for effect in b.log if effect[0] == effects.CANCEL]
+    b.hear(now_ms + 2, frame)
+    b.hear(now_ms + 3, frame)
+    assert [effect for effect in b.log if effect[0] == effects.CANCEL] == [(effects.CANCEL, LINK, key)]
+    assert b.counters["radio.taken_back"] == 1
+
+
+def test_what_went_out_is_not_taken_back() -> None:
+    a, b = Radio(1), Radio(2)
+    a.post(0)
+    (frame,) = messages_in(a.run(0, 500))
+    b.hear(1000, frame)
+    assert messages_in(b.run(1000, 20000))
+    for _ in range(3):
+        b.hear(20001, frame)
+        a.hear(20001, frame)  # its own, repeated: nobody takes back what its author says
+    assert not [effect for effect in a.log + b.log if effect[0] == effects.CANCEL]
+
+
 def test_a_weak_signal_waits_less() -> None:
     def mean_ms(rssi_dbm: int) -> int:
         flood = Radio(1).machine.air(LINK).flood

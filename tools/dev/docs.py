@@ -12,7 +12,7 @@ import os
 from edge import errors
 from edge.bus import bus, health, names, peers, wire
 from edge.ports import TRUST_NAMES
-from edge.services import provide_all
+from edge.services import provide_all, provide_radio
 from edge.services.models import ModelServices
 from edge.services.service import REQUIRED
 
@@ -112,6 +112,7 @@ class _Paper:
 
     name = ""
     key = b""
+    aired = None
 
     def provide(self, name: str, version: str, handler: Any, *, trust: int, summary: str) -> None:
         """Nothing is called."""
@@ -126,6 +127,7 @@ def capabilities() -> str:
     paper: Any = _Paper()
     services = provide_all(paper, paper, paper, seed=b"", recent=lambda after, limit: [])
     services += ModelServices(paper, paper).services()
+    services += provide_radio(paper, paper)
     services.sort(key=lambda service: service.name)
     failures = ", ".join(f"`{code}`" for code in health.FAILURES)
     rest_s = health.QUARANTINE_MS // 1000

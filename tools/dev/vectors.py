@@ -38,6 +38,7 @@ from edge.core import (  # noqa: E402
     objects,
     onair,
     pinsketch,
+    probe,
     ranges,
 )
 from edge.core.index import Index, fp8  # noqa: E402
@@ -441,6 +442,37 @@ def _asks() -> list[Row]:
             for name, key in (("open", None), ("community", COMMUNITY))]
 
 
+def _windows() -> list[Row]:
+    rows = []
+    for name, key in (("open", None), ("community", COMMUNITY)):
+        keys = beacon.Keys(key)
+        epoch = NOW_S >> beacon.EPOCH_BITS
+        sketch = pinsketch.Sketch(4)
+        some = _some_keys(0, 3)
+        for held in some:
+            sketch.add(pinsketch.short_id(held, keys.salt(epoch)))
+        data = airsets.pack_window(2, epoch, onair.ref(_key(ALICE)), NOW_S, 0xFFFFFFFF, 259, sketch.to_bytes(), keys)
+        rows.append({"section": "15.5", "name": name, "community_key": key.hex() if key else None, "lane": 2,
+                     "epoch": epoch, "from": onair.ref(_key(ALICE)).hex(), "since_s": NOW_S, "until_s": 0xFFFFFFFF,
+                     "count": 3, "keys": [held.hex() for held in some], "sketch": sketch.to_bytes().hex(),
+                     "data": data.hex()})
+    return rows
+
+
+def _probes() -> list[Row]:
+    rows = []
+    alice, bob = beacon.node_of(_key(ALICE)), beacon.node_of(_key(BOB))
+    for name, key, hops, rssi_dbm, snr_qdb in (
+        ("open, little known", None, None, None, None), ("community", COMMUNITY, 2, -117, -43),
+    ):
+        keys = beacon.Keys(key)
+        rows.append({"section": "15.8", "name": name, "community_key": key.hex() if key else None, "nonce": "a1b2c3d4",
+                     "n": 7, "prober": alice.hex(), "echoer": bob.hex(), "hops": hops, "rssi_dbm": rssi_dbm,
+                     "snr_qdb": snr_qdb, "probe": probe.pack_probe(b"\xa1\xb2\xc3\xd4", 7, alice, keys).hex(),
+                     "echo": probe.pack_echo(b"\xa1\xb2\xc3\xd4", 7, bob, hops, rssi_dbm, snr_qdb, keys).hex()})
+    return rows
+
+
 def _objects() -> list[Row]:
     rows = []
     whole = onair.pack(_made(CAROL, 7, {1: 0, 2: b"x" * 294}), True, True)
@@ -501,8 +533,8 @@ def build() -> Row:
         "dictionary": [{"section": "15.3", "version": 1, "sha256": hashing.sha256(dictionary.V1).hex(),
                         "data": dictionary.V1.hex()}],
         "onair": _onair(), "onair_refused": _onair_bad(), "beacons": _beacons(), "asks": _asks(),
-        "objects": _objects(), "ble_info": _ble_info(), "ble_fragments": _ble_fragments(),
-        "ble_beacons": _ble_beacons(),
+        "windows": _windows(), "probes": _probes(), "objects": _objects(), "ble_info": _ble_info(),
+        "ble_fragments": _ble_fragments(), "ble_beacons": _ble_beacons(),
         "papers": vectors_trust.papers(), "papers_refused": vectors_trust.papers_bad(),
         "alerts": vectors_trust.alerts(), "alerts_refused": vectors_trust.alerts_bad(),
         "places": vectors_trust.places(), "checkins": vectors_trust.checkins(),

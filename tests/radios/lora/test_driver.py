@@ -255,7 +255,8 @@ def test_radio_comes_late_and_goes() -> None:
             await heard.until(lambda: "radio_no_device" in heard.troubles)
             assert "plugged in" in heard.troubles["radio_no_device"]
             token = driver.send(None, 1, b"early")
-            assert driver.waiting() == [(token, 1, 5, "queued", "")]
+            assert driver.waiting() == [{"number": token, "lane": 1, "bytes": 5, "what": "frame", "kind": 101,
+                                         "state": "queued", "detail": ""}]
             one.plug.put_in()
             await other.until(lambda: other.data == [b"early"])
             await until(lambda: not heard.troubles)
@@ -455,7 +456,8 @@ def test_cancel_and_waiting() -> None:
             law.answer = 100000
             tokens = [driver.send(None, lane, bytes(lane + 1)) for lane in (2, 1)]
             await heard.until(lambda: heard.states)
-            assert [(row[0], row[1], row[2]) for row in driver.waiting()] == [(tokens[1], 1, 2), (tokens[0], 2, 3)]
+            rows = [(row["number"], row["lane"], row["bytes"]) for row in driver.waiting()]
+            assert rows == [(tokens[1], 1, 2), (tokens[0], 2, 3)]
             assert driver.cancel(tokens[0]) and not driver.cancel(tokens[0]) and not driver.cancel(999)
             assert heard.last(tokens[0]) == "cancelled"
             assert driver.status()["queue.1"] == 1 and driver.status()["queue.2"] == 0

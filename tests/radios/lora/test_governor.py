@@ -396,7 +396,10 @@ def test_the_law_follows_the_radio() -> None:
     made.settle(START + 1000)
     assert made.status(START + 1000) == {
         "airtime": "EU868/869400-869650", "airtime.used_ms": 1000, "airtime.limit_ms": 360000,
-        "airtime.own_used_ms": 0, "airtime.own_limit_ms": 180000}
+        "airtime.own_used_ms": 0, "airtime.own_limit_ms": 180000, "airtime.alert_used_ms": 1000,
+        "airtime.direct_used_ms": 0, "airtime.direct_limit_ms": 180000, "airtime.community_used_ms": 0,
+        "airtime.community_limit_ms": 180000, "airtime.bulk_used_ms": 0, "airtime.bulk_limit_ms": 90000,
+        "airtime.bot_used_ms": 0, "airtime.bot_limit_ms": 36000}
     modem.region = "EU_433"
     modem.phy = Phy(433500000, 125000, 11, 5, 16)
     assert made.status(START)["airtime.used_ms"] == 0
