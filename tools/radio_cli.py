@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from edge.errors import NotFound, NotRunning, Unavailable
 from tools import cli_show as show
+from tools import radio_range
 from tools import radio_view as view
 from tools.client import Client
 
@@ -117,14 +118,14 @@ def _watch(args: argparse.Namespace, client: Client) -> int:
 
 
 def _test(args: argparse.Namespace, client: Client) -> int:
-    names = view.names(client.call("peers.list@1") or [], client.call("messages.list@1", {"limit": 1000}) or [])
-    tally = view.Tally(names)
+    names = radio_range.names(client.call("peers.list@1") or [], client.call("messages.list@1", {"limit": 1000}) or [])
+    tally = radio_range.Tally(names)
     for n in range(args.count):
         for event in _probe(args, client, n):
             tally.take(n, event)
             if args.json:
                 show.print_json(event)
-            elif said := view.test_event(n, event, names):
+            elif said := radio_range.test_event(n, event, names):
                 print(said, flush=True)
     if args.json:
         show.print_json({"event": "summary", **tally.summary()})

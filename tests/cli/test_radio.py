@@ -17,7 +17,7 @@ from tests.cli.kit import RealNode, cli, cli_json
 from tests.conftest import ROOT
 from tests.radios.lora.emulated.air import LiveAir
 from tests.radios.lora.emulated.meshtastic_device import MeshtasticDevice
-from tools import radio_find
+from tools import radio_find, radio_range
 from tools import radio_view as view
 
 # --- what there is
@@ -137,9 +137,9 @@ def test_events(event: dict[str, Any], said: str) -> None:
 
 
 def test_a_test_is_summed_up() -> None:
-    tally = view.Tally(view.names([{"node": "ab" * 32, "name": "Hall"}], [{"author": "cd" * 32}]))
+    tally = radio_range.Tally(radio_range.names([{"node": "ab" * 32, "name": "Hall"}], [{"author": "cd" * 32}]))
     assert tally.lines() == ["no probe went out: the radio is not there"]
-    node = next(iter(view.names([{"node": "ab" * 32, "name": "Hall"}], [])))
+    node = next(iter(radio_range.names([{"node": "ab" * 32, "name": "Hall"}], [])))
     for n, rssi in ((0, -100), (1, -110), (1, -110)):
         heard = {"rssi_dbm": rssi, "snr_qdb": None, "hops": None}
         tally.take(n, {"event": "echo", "node": node, "n": n, "there": heard, "here": heard})
