@@ -156,7 +156,8 @@ class Run:
         except ImportError as error:
             self.node.trouble("web", "missing", f"the page needs the package {error.name}: pip install {error.name}")
             return
-        self.web = WebServer(self.bus, self.node, metrics=self._metrics, trouble=self.node.trouble)
+        self.web = WebServer(self.bus, self.node, metrics=self._metrics, trouble=self.node.trouble,
+                             models_api=self.models is not None and self.config["models.api"])
         self.node.web = self.web
         await self.web.start(self.config["web.host"], self.config["web.port"])
 

@@ -53,8 +53,9 @@ Handler = Callable[..., Awaitable[Any]]
 
 
 def make_app(bus: BusPort, node: NodePort, *, metrics: Callable[[], str] | None = None,
-             buckets: Buckets | None = None) -> Microdot:
-    """The web app of this node. metrics: gives the text for GET /metrics; without it there is none (404)."""
+             buckets: Buckets | None = None, models_api: bool = False) -> Microdot:
+    """The web app of this node. metrics: gives the text for GET /metrics; without it there is none (404). models_api:
+    whether there is an OpenAI-compatible API at /v1."""
     app = Microdot()
     pages = _Pages(bus, node, metrics, buckets or Buckets())
     here = path.join(path.dirname(__file__), "static")
@@ -67,6 +68,8 @@ def make_app(bus: BusPort, node: NodePort, *, metrics: Callable[[], str] | None 
     ):  # fmt: skip
         app.get(url)(_guarded(handler))
     app.post("/api/board")(_guarded(pages.post))
+    if models_api:
+        app.route("/v1/<path:rest>", methods=["GET", "POST"])(pages.models)
     for status, code, message in (
         (400, "bad_request", "this is no request that can be read"),
         (404, "not_found", "there is nothing at this address"),
@@ -141,6 +144,11 @@ class _Pages:
             raise Unavailable("too many pages are open", hint="the page asks again by itself from time to time")
         stream: Any = self._live.follow(client)  # microdot streams any async iterator; its stubs know texts only
         return Response(stream, 200, {"Content-Type": "text/event-stream; charset=UTF-8"})
+
+    async def models(self, request: Request, rest: str) -> Response:
+        from edge.web import openai
+
+        return await openai.answer(self._bus, request)
 
     async def metrics(self, request: Request) -> Response:
         if self._metrics is None:

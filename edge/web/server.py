@@ -36,15 +36,17 @@ class WebServer:
     """The page of one node.
 
     metrics: gives the text for GET /metrics. trouble(part, reason, text): told when the page can't be served, and with
-    empty texts when it can. app: another app than the node's own.
+    empty texts when it can. app: another app than the node's own. models_api: as make_app has it.
     """
 
     def __init__(self, bus: BusPort, node: NodePort, *, metrics: Callable[[], str] | None = None,
-                 trouble: Callable[[str, str, str], None] | None = None, app: Microdot | None = None) -> None:
+                 trouble: Callable[[str, str, str], None] | None = None, app: Microdot | None = None,
+                 models_api: bool = False) -> None:
         self.port = 0  # the port in use; 0 while there is none
         self._bus = bus
         self._node = node
         self._metrics = metrics
+        self._models_api = models_api
         self._trouble = trouble or (lambda _part, _reason, _text: None)
         self._app = app
         self._server: asyncio.Server | None = None
@@ -162,7 +164,7 @@ class WebServer:
         from edge.web.app import make_app
 
         if self._app is None:
-            self._app = make_app(self._bus, self._node, metrics=self._metrics)
+            self._app = make_app(self._bus, self._node, metrics=self._metrics, models_api=self._models_api)
         return self._app, Request
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
