@@ -1,8 +1,7 @@
 """What a model worker gives up before it reads a file that may come from anywhere.
 
-In this order: its priority and, when memory runs out, its life before others'; limits on what it may use; root, where
-it has that; the file system, other processes and the network (Landlock); and the system calls that lead out of a
-process (seccomp). What the kernel lacks is left out and said: `enter` gives what is in force. The worker imports what
+In this order: its life before others' when memory runs out, and limits on what it may use; root, where it has that; the
+file system, other processes and the network (Landlock); and the system calls that lead out of a process (seccomp). What the kernel lacks is left out and said: `enter` gives what is in force. The worker imports what
 it needs before; afterwards it can open nothing, not even for reading. Linux only; numbers from the kernel's headers.
 """
 
@@ -46,23 +45,22 @@ _REFUSED = {
 _REFUSED_EVERYWHERE = (424, 425, 434, 438, 440, 448)
 
 
-def lower(memory_bytes: int) -> None:
-    """Go behind everybody else in the queue for CPU and before them when memory runs out; limit what may be used.
+def limit(memory_bytes: int) -> None:
+    """Go before everybody else when memory runs out, and limit what may be used.
 
     memory_bytes: of private memory; what a file maps does not count.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
-    os.nice(NICE)
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write(str(OOM_SCORE))
     except OSError:
         pass
-    for limit, value in ((resource.RLIMIT_DATA, memory_bytes), (resource.RLIMIT_CORE, 0),
+    for what, value in ((resource.RLIMIT_DATA, memory_bytes), (resource.RLIMIT_CORE, 0),
                          (resource.RLIMIT_NOFILE, FILES_MAX), (resource.RLIMIT_MEMLOCK, 0)):
-        hard = resource.getrlimit(limit)[1]
+        hard = resource.getrlimit(what)[1]
         allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (allowed, allowed))
+        resource.setrlimit(what, (allowed, allowed))
 
 
 def enter(*, writes: bool = False) -> dict[str, Any]:

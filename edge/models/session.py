@@ -79,7 +79,7 @@ class Session:
 
     async def job(self, what: dict[str, Any]) -> AsyncGenerator[str | dict[str, Any], None]:
         """Do one job: texts as they come, then its facts. To be closed when nobody wants the rest."""
-        await self._settled()
+        await self.settled()
         if self._fault is not None:
             raise self._fault
         self._job += 1
@@ -107,6 +107,10 @@ class Session:
                 self._told_s = _now_s() + CANCEL_S_MAX - SILENT_S_MAX  # it has so long to say that it stopped
                 self._text = []
                 self._look()
+
+    async def settled(self) -> None:
+        """Wait until a cancelled job has stopped; the watch sees to it that this ends."""
+        await self._idle.wait()
 
     def end(self, error: BusError) -> None:
         """Kill it; whoever waits for it gets this error."""
@@ -159,10 +163,6 @@ class Session:
         self._wake.set()
 
     # --- time
-
-    async def _settled(self) -> None:
-        """Wait until a cancelled job has stopped; the watch sees to it that this ends."""
-        await self._idle.wait()
 
     def _look(self) -> None:
         """While a job is on: ask for a sign of life from time to time, and give up when there is none."""

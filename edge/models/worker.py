@@ -45,13 +45,14 @@ class Worker:
 
         start = self._first()
         engine: Any = importlib.import_module(ENGINES[start["kind"]])
-        sandbox.lower(start["memory_bytes"])
+        sandbox.limit(start["memory_bytes"])
         engine.prepare()
         rights = sandbox.enter()
+        threading.Thread(target=self._listen, daemon=True).start()
+        os.nice(sandbox.NICE)  # this thread and those that it starts; who listens must not wait for a busy machine
         model = engine.Engine(MODEL_FD, start)
         self._stop = model.stop
         self._send([self._pipe.READY, rights | model.facts()])
-        threading.Thread(target=self._listen, daemon=True).start()
         while True:
             self._work(model, *self._jobs.get())
 

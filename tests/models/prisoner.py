@@ -24,7 +24,7 @@ def main() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     buffer = ctypes.create_string_buffer(16)
     fd_path = os.open(os.path.join(directory, "model.gguf"), os.O_RDONLY)
-    sandbox.lower(256 << 20)
+    sandbox.limit(256 << 20)
     if user != os.getuid():
         os.setgroups([])
         os.setresgid(user, user, user)
