@@ -104,8 +104,8 @@ async def _letting_go(directory: str, path: str) -> list[Figure]:
     try:
         short = {"do": "complete", "prompt": PROMPT, **how}
         writing = [await _cancel_ms(here, short, 0.1 + 0.01 * number) for number in range(10)]
-        long = {"do": "complete", "prompt": "word " * 390, **how}
-        reading = [await _cancel_ms(here, long | {"prompt": f"{number} " + long["prompt"]}, None) for number in range(10)]
+        prompts = [f"{number} " + "word " * 390 for number in range(10)]  # none begins like the one before
+        reading = [await _cancel_ms(here, {"do": "complete", "prompt": one, **how}, None) for one in prompts]
     finally:
         watch.cancel()
         await asyncio.gather(watch, return_exceptions=True)
