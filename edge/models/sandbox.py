@@ -1,8 +1,9 @@
 """What a model worker gives up before it reads a file that may come from anywhere.
 
 In this order: its life before others' when memory runs out, and limits on what it may use; root, where it has that; the
-file system, other processes and the network (Landlock); and the system calls that lead out of a process (seccomp). What the kernel lacks is left out and said: `enter` gives what is in force. The worker imports what
-it needs before; afterwards it can open nothing, not even for reading. Linux only; numbers from the kernel's headers.
+file system, other processes and the network (Landlock); and the system calls that lead out of a process (seccomp). What
+the kernel lacks is left out and said: `enter` gives what is in force. The worker imports what it needs before;
+afterwards it can open nothing, not even for reading. Linux only; numbers from the kernel's headers.
 """
 
 from __future__ import annotations
