@@ -150,7 +150,7 @@ def _memory() -> list[Figure]:
     """What the code for models costs a node that has none."""
     sizes = []
     for setting in ("models.enabled=false", "models.enabled=true"):
-        found = []
+        found: list[float] = []
         for _ in range(3):
             with RealNode(*QUIET, setting) as node:
                 time.sleep(1)
