@@ -24,8 +24,8 @@ _HIDDEN = ("secret", "channel_key")
 
 
 class Key:
-    """One setting. kind: bool, int, text, choice, secret, channel_key, texts, addresses or keys (lists of text); low
-    and high bound an int's value or a text's length in bytes; choices is a tuple for kind choice."""
+    """One setting. kind: bool, int, text, choice, secret, channel_key, texts, addresses, hosts, keys or policy (lists
+    of text); low and high bound an int's value or a text's length in bytes; choices is a tuple for kind choice."""
 
     __slots__ = ("name", "kind", "default", "low", "high", "unit", "choices", "help")
 
@@ -54,6 +54,8 @@ class Key:
             "texts": "a list of texts",
             "addresses": 'a list of "HOST", "HOST:PORT" or "[IPV6]:PORT"',
             "keys": "a list of node keys, each of 64 hex digits",
+            "hosts": "a list of names of hosts, not of addresses",
+            "policy": 'a list of "FIELD=VALUE" (EMERGENCY.md has the fields)',
         }[self.kind]
 
 
@@ -100,6 +102,16 @@ KEYS = (
     Key("models.idle_s", "int", 90, "a model that nobody asks leaves the memory", low=1, high=86400, unit="s"),
     Key("models.quota_mb", "int", 8192, "disk space for models", low=1, high=1048576, unit="MB"),
     Key("models.api", "bool", True, "offer them to programs that speak the OpenAI API, at /v1 of the page's address"),
+    Key("net.probe", "bool", True, "look now and then whether the internet is there (EMERGENCY.md says how)"),
+    Key("net.names", "hosts", ("empty.as112.arpa",), "a made-up name under one of these is looked up; empty is none"),
+    Key("net.servers", "addresses", (), "name servers to ask; empty is those of this machine (/etc/resolv.conf)"),
+    Key("net.connect", "addresses", (), 'places such as "example.org:443" to which a connection is tried as well'),
+    Key("emergency.quorum", "int", 3, "weight of neighbours' reports that makes an emergency: a member counts 1, a "
+        "trusted node 2, an anchor 3, and there must be two at least", low=2, high=99),
+    Key("emergency.calm", "policy", (), "what is otherwise than in EMERGENCY.md while all is calm"),
+    Key("emergency.watch", "policy", (), "the same for watch"),
+    Key("emergency.emergency", "policy", (), "the same for emergency"),
+    Key("emergency.recovery", "policy", (), "the same for recovery"),
     Key("community.key", "secret", "", "the key that every node of the community holds; empty is an open node"),
     Key("trust.trusted", "keys", (), "nodes that may call what asks for trust"),
     Key("trust.anchors", "keys", (), "nodes that may call everything, like the person at this machine"),
@@ -179,7 +191,7 @@ def parse_override(text: str) -> tuple[str, Any]:
         value = {"true": True, "false": False}.get(raw.lower(), raw)
     elif key.kind == "int":
         value = int(raw) if raw.isascii() and raw.lstrip("-").isdigit() else raw
-    elif key.kind in ("texts", "addresses", "keys"):
+    elif key.kind in ("texts", "addresses", "hosts", "keys", "policy"):
         if raw[:2] in ("[\"", "['", "[]"):
             raw = raw[1:].removesuffix("]")
         value = [one.strip().strip("\"'") for one in raw.split(",") if one.strip()]
@@ -191,6 +203,8 @@ def check(key: Key, value: Any, where: str) -> Any:
     good, shown = _CHECKS[key.kind](key, value)
     if not good:
         said = "is not right" if key.kind in _HIDDEN else f"can't be {_shown(value)}"
+        if key.kind == "policy" and shown:
+            said = f"is not right: {shown}"
         hint = {"secret": "waypost keys --new-community-key prints a fresh one",
                 "channel_key": "waypost radio setup --channel NAME --psk random makes one"}.get(key.kind, "")
         raise ConfigError(f"{key.name} {said}", where=where, allowed=key.allowed(), hint=hint)
@@ -305,6 +319,29 @@ def _is_addresses(key: Key, value: Any) -> tuple[bool, Any]:
     return isinstance(value, list) and all(isinstance(one, str) and _split_address(one, 1) for one in value), value
 
 
+def _is_hosts(key: Key, value: Any) -> tuple[bool, Any]:
+    return isinstance(value, list) and all(isinstance(one, str) and _is_host(one) for one in value), value
+
+
+def _is_host(text: str) -> bool:
+    """A name that is no address in figures: one of these would be no look-up."""
+    parts = text.lower().rstrip(".").split(".")
+    good = all(0 < len(one) <= 63 and one.isascii() and one.replace("-", "").isalnum() for one in parts)
+    return good and len(text) <= 200 and not parts[-1][:1].isdigit()
+
+
+def _is_policy(key: Key, value: Any) -> tuple[bool, Any]:
+    from edge.core import policy
+
+    if not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+        return False, ""
+    try:
+        policy.override(policy.ROWS[policy.THEMES.index(key.name.rpartition(".")[2])], value)
+    except ValueError as error:
+        return False, str(error)
+    return True, value
+
+
 def _is_keys(key: Key, value: Any) -> tuple[bool, Any]:
     good = isinstance(value, list) and all(isinstance(one, str) and _is_hex_key(one) for one in value)
     return good, [one.lower() for one in value] if good else value
@@ -332,5 +369,5 @@ def _split_address(text: str, default_port: int) -> tuple[str, int] | None:
 _CHECKS = {
     "bool": _is_bool, "int": _is_int, "text": _is_text, "choice": _is_choice, "secret": _is_secret,
     "channel_key": _is_channel_key,
-    "texts": _is_texts, "addresses": _is_addresses, "keys": _is_keys,
+    "texts": _is_texts, "addresses": _is_addresses, "keys": _is_keys, "hosts": _is_hosts, "policy": _is_policy,
 }

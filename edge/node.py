@@ -61,6 +61,7 @@ class Node(LinkOwner):
         self.watch = self._watchers.add
         self._store = store
         self._writer = Writer(store, asyncio.get_running_loop(), lambda *gone: self.command(effects.GONE, *gone))
+        self.flush = self._writer.flush
         self._clock = clock
         self._log = log
         self._trace = trace

@@ -37,8 +37,8 @@ Handler = Callable[[Caller, dict[str, Any]], Any]  # coroutine function, or asyn
 class BusPort(Protocol):
     """A bus as its users see it. `capability` is "name@major" or "name@major.minor"."""
 
-    def provide(self, name: str, version: str, handler: Handler, *, trust: int, summary: str) -> None:
-        """Offer a capability. An async generator function streams."""
+    def provide(self, name: str, version: str, handler: Handler, *, trust: int, summary: str, needs: str = "") -> None:
+        """Offer a capability. An async generator function streams. needs: "internet" where it can't do without."""
 
     def withdraw(self, name: str, version: str) -> None:
         """Offer it no longer; calls that run go on."""
@@ -167,3 +167,24 @@ class ModelsPort(Protocol):
 
         Raises NotFound, CapacityExceeded, Unavailable, BadRequest.
         """
+
+
+class EmergencyPort(Protocol):
+    """The emergency machine as services and the body of the box see it. via: "console", "page" or "button"."""
+
+    readings: list[tuple[int, str, str]]  # (ms, input, value): the last ones, oldest first
+
+    def put(self, name: str, value: str) -> None:
+        """A reading by its words, as edge/core/conditions.py names them."""
+
+    def declare(self, level: str, via: str) -> None:
+        """A person says how things are: "none" (it is over), "watch" or "emergency"."""
+
+    def stop(self, via: str) -> None:
+        """A person stops all but alerts, beacons, the console and direct messages."""
+
+    def resume(self, via: str) -> None:
+        """A person lets it go on."""
+
+    def status(self) -> dict[str, Any]:
+        """States, reasons, policy, history, readings (docs/EMERGENCY.md)."""

@@ -175,6 +175,16 @@ def _trace(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--follow", action="store_true", help="go on printing what happens")
 
 
+def _why(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--readings", action="store_true",
+                        help="print the last readings instead, one a line, as tests/data/emergency has them")
+
+
+def _declare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("level", metavar="LEVEL", choices=("emergency", "watch", "over"),
+                        help="emergency, watch (be attentive) or over")
+
+
 def _completion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish")
 
@@ -204,6 +214,10 @@ _COMMANDS = (
     ("reboot", "tools.restart_cli:reboot", "restart the machine", None),
     ("factory-reset", "tools.restart_cli:factory_reset", "forget everything but waypost.toml", None),
     ("radio", "tools.radio_cli:run", "find, set up, test and watch the radios", None),
+    ("why", "tools.cli_emergency:why", "say how things are, why, and what the node does about it", _why),
+    ("declare", "tools.cli_emergency:declare", "say as a person how things are", _declare),
+    ("stop", "tools.cli_emergency:stop", "stop all but alerts, beacons, the console and direct messages", _nothing),
+    ("resume", "tools.cli_emergency:resume", "let a stopped node go on", _nothing),
     ("top", "tools.top:run", "watch the node", _top),
     ("trace", "tools.cli_node:trace", "show what the node did last", _trace),
     ("triage", "tools.triage_cli:run", "label the messages of a file, and measure how well", None),

@@ -29,6 +29,7 @@ def status(args: argparse.Namespace) -> int:
     with Client(args.dir) as client:
         facts = client.call("node.status@1")
         near = client.call("peers.list@1")
+        facts["emergency"] = client.call("emergency.status@1")
     facts["peers"] = len(near or [])
     if args.json:
         show.print_json(facts)

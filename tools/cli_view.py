@@ -29,6 +29,7 @@ def status_lines(facts: dict[str, Any]) -> list[str]:
         f"messages  {held}; outbox {facts.get('outbox', 0)}",
         f"store     {size(store.get('file_bytes', 0))} of {size(store.get('quota_bytes', 0))}",
     ]
+    lines += emergency_lines(facts["emergency"]) if facts.get("emergency") else []
     for name, link in sorted((facts.get("links") or {}).items()):
         if "queue.0" in link:
             lines.append(f"link      {name}: {link_line(link)}")
@@ -41,6 +42,16 @@ def status_lines(facts: dict[str, Any]) -> list[str]:
     if not facts.get("trouble"):
         lines.append("trouble   none")
     return lines
+
+
+def emergency_lines(facts: dict[str, Any]) -> list[str]:
+    """The first lines of `emergency.status` for people: both states with their reasons, and whether it is stopped."""
+    lines = []
+    for name, title in (("condition", "condition"), ("reach", "internet")):
+        one = facts[name]
+        span = f", for {ago(one['for_s'] * 1000)}" if one["for_s"] is not None else ""
+        lines.append(f"{title:<10}{one['state']}{span}: {clean(one['why'])}")
+    return [*lines, f"stopped   {clean(facts['stopped']) or 'no'}"]
 
 
 def peer_table(rows: list[dict[str, Any]]) -> str:

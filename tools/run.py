@@ -28,7 +28,7 @@ from edge.store.lock import DirLock
 from edge.store.store import Store
 from edge.tasks import Tasks
 from edge.trace import Log, Trace
-from tools import clock, metrics
+from tools import clock, metrics, run_emergency
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ class Run:
             self.node.troubles["config"] = ("config", f"{self.start['problems'][0]}; safe defaults are used")
         self._provide(seed, store)
         self.node.boot()
+        keeper = run_emergency.provide(self.config, self.node, self.bus, store, self.log)
+        run_emergency.start(self.tasks, keeper)
         try:
             await self.control.start()
         except LinkError as error:

@@ -60,7 +60,7 @@ def look(directory: str) -> dict[str, Any]:
         has_radio = any("queue.0" in link for link in status.get("links", {}).values())
         return {
             "at_ms": time.monotonic_ns() // 1000000,
-            "status": status,
+            "status": status | {"emergency": client.call("emergency.status@1")},
             "radios": client.call("radio.status@1") if has_radio else [],
             "peers": client.call("peers.list@1") or [],
             "trace": client.call("trace.recent@1", {"limit": EVENTS_MAX}) or [],

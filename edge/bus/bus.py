@@ -90,9 +90,19 @@ class Bus:
 
     # --- BusPort
 
-    def provide(self, name: str, version: str, handler: Handler, *, trust: int, summary: str) -> None:
-        """Offer a capability; version is "major.minor", trust the least level that may call it. Raises ValueError."""
-        self._registry.add(name, version, handler, trust, summary)
+    def provide(self, name: str, version: str, handler: Handler, *, trust: int, summary: str, needs: str = "") -> None:
+        """Offer a capability; version is "major.minor", trust the least level that may call it, needs what it can't do
+        without ("internet"; see `lack`). Raises ValueError."""
+        self._registry.add(name, version, handler, trust, summary, needs)
+        for peer in self._peers.values():
+            self._offer(peer)
+
+    def lack(self, lacking: dict[str, str]) -> None:
+        """What is not there now, and why in words: capabilities that need it are not offered until it is back."""
+        if lacking.keys() == self._registry.lacking.keys():
+            self._registry.lacking = lacking
+            return
+        self._registry.lacking = lacking
         for peer in self._peers.values():
             self._offer(peer)
 
@@ -215,7 +225,7 @@ class Bus:
         try:
             if to is None or to == self._own_key:
                 entry = self._registry.admit(caller, capability)
-        except (NotFound, SchemaMismatch):
+        except (NotFound, SchemaMismatch, Unavailable):
             if to is None and caller.trust >= ANCHOR:
                 providers = self._providers(capability)
             if not providers:

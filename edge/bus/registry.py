@@ -7,7 +7,7 @@ from __future__ import annotations
 import inspect
 
 from edge.bus import names, wire
-from edge.errors import BadRequest, NotFound, SchemaMismatch, Unauthorized
+from edge.errors import BadRequest, NotFound, SchemaMismatch, Unauthorized, Unavailable
 from edge.ports import ANCHOR, TRUST_NAMES, UNKNOWN
 
 TYPE_CHECKING = False
@@ -23,14 +23,16 @@ CAPABILITIES_MAX = wire.OFFERS_MAX
 class Entry:
     """One capability provided here."""
 
-    __slots__ = ("name", "version", "handler", "trust", "summary", "streams")
+    __slots__ = ("name", "version", "handler", "trust", "summary", "needs", "streams")
 
-    def __init__(self, name: str, version: names.Version, handler: Handler, trust: int, summary: str) -> None:
+    def __init__(self, name: str, version: names.Version, handler: Handler, trust: int, summary: str,
+                 needs: str) -> None:
         self.name = name
         self.version = version
         self.handler = handler
         self.trust = trust
         self.summary = summary
+        self.needs = needs
         self.streams = inspect.isasyncgenfunction(handler)
 
     def __str__(self) -> str:
@@ -38,12 +40,14 @@ class Entry:
 
 
 class Registry:
-    """The capabilities of this node, by name and version."""
+    """The capabilities of this node, by name and version. lacking: what is not there now, and why; a capability that
+    needs it is left out until it is back."""
 
     def __init__(self) -> None:
+        self.lacking: dict[str, str] = {}
         self._entries: dict[str, dict[names.Version, Entry]] = {}
 
-    def add(self, name: str, version: str, handler: Handler, trust: int, summary: str) -> None:
+    def add(self, name: str, version: str, handler: Handler, trust: int, summary: str, needs: str = "") -> None:
         """Add one; version is "major.minor", trust the least level that may call it. Raises ValueError."""
         _, major, minor = names.parse(f"{name}@{version}")
         if not UNKNOWN <= trust <= ANCHOR:
@@ -53,7 +57,7 @@ class Registry:
             raise ValueError(f"{name}@{version} is provided already")
         if sum(map(len, self._entries.values())) >= CAPABILITIES_MAX:
             raise ValueError(f"at most {CAPABILITIES_MAX} capabilities")
-        versions[(major, minor)] = Entry(name, (major, minor), handler, trust, summary)
+        versions[(major, minor)] = Entry(name, (major, minor), handler, trust, summary, needs)
 
     def remove(self, name: str, version: str) -> None:
         """Take one away, if it is there."""
@@ -64,7 +68,8 @@ class Registry:
             self._entries.pop(name, None)
 
     def admit(self, caller: Caller, capability: str) -> Entry:
-        """The entry that serves this call for its caller. Raises BadRequest, NotFound, SchemaMismatch, Unauthorized."""
+        """The entry that serves this call for its caller. Raises BadRequest, NotFound, SchemaMismatch, Unauthorized,
+        Unavailable."""
         name, major, minor = parse(capability)
         versions = self._entries.get(name)
         if not versions:
@@ -76,11 +81,15 @@ class Registry:
         if caller.trust < entry.trust:
             raise Unauthorized(f"{name} is not for callers of trust {TRUST_NAMES[max(0, caller.trust)]}",
                                allowed=" or ".join(TRUST_NAMES[entry.trust:]), hint="ask the steward of this node")
+        if entry.needs in self.lacking:
+            raise Unavailable(f"{name} needs the {entry.needs}, which is not there: {self.lacking[entry.needs]}",
+                              hint="waypost why says more")
         return entry
 
     def entries(self, trust: int = ANCHOR) -> list[Entry]:
         """What a caller of this trust may call, by name, oldest version first."""
-        found = [entry for versions in self._entries.values() for entry in versions.values() if entry.trust <= trust]
+        found = [entry for versions in self._entries.values() for entry in versions.values()
+                 if entry.trust <= trust and entry.needs not in self.lacking]
         return sorted(found, key=lambda entry: (entry.name, entry.version))
 
     def versions(self, name: str) -> Iterable[names.Version]:

@@ -162,7 +162,7 @@ class Emergency:
         self._verdict = Settle(reach)  # states and verdicts of this axis have the same numbers
         self._had = bool(number >> 4 & 1)
         self._person_ms = now_ms
-        self._entered_ms = [now_ms if self._had else _NEVER_MS, now_ms]
+        self._entered_ms = [now_ms if self._had else _NEVER_MS, now_ms if condition != table.CALM else _NEVER_MS]
         self._because[table.CONDITION] = self._judge()[1], False
         return True
 

@@ -20,15 +20,15 @@ ALL_LANES = (1 << limits.LANES) - 1
 
 # beacon_s: the longest time between two beacons. lanes: bit mask of those that are passed on. models, display: as
 # above. theme: of the page. access_point: 1: on, whatever is set elsewhere. probe_s: between two looks whether the
-# internet is there. reserve_permille: of the store, kept for alerts.
+# internet is there. reserve_permille: what alerts may take of the store before the oldest of them go.
 FIELDS = ("beacon_s", "lanes", "models", "display", "theme", "access_point", "probe_s", "reserve_permille")
 Policy = namedtuple("Policy", FIELDS)
 
 ROWS = (
-    Policy(900, ALL_LANES, FULL, DIM, table.CALM, 0, 15, 50),
-    Policy(300, ALL_LANES, FULL, ON, table.WATCH, 0, 15, 100),
-    Policy(120, ALL_LANES - (1 << limits.LANE_BULK), SMALL, ON, table.EMERGENCY, 1, 15, 200),
-    Policy(300, ALL_LANES, SMALL, ON, table.RECOVERY, 1, 15, 100),
+    Policy(900, ALL_LANES, FULL, DIM, table.CALM, 0, 15, 250),
+    Policy(300, ALL_LANES, FULL, ON, table.WATCH, 0, 15, 300),
+    Policy(120, ALL_LANES - (1 << limits.LANE_BULK), SMALL, ON, table.EMERGENCY, 1, 15, 500),
+    Policy(300, ALL_LANES, SMALL, ON, table.RECOVERY, 1, 15, 400),
 )
 
 # (input of conditions.INPUTS, from which of its values on, what it takes away in words, most models, most display, how
@@ -42,7 +42,7 @@ LADDER = (
     ("power", 3, "the battery is low", NONE, OFF, 4),
 )
 
-_BOUNDS = {"beacon_s": (60, 900), "probe_s": (5, 3600), "reserve_permille": (0, 500)}
+_BOUNDS = {"beacon_s": (60, 900), "probe_s": (5, 3600), "reserve_permille": (250, 700)}
 _WORDS = {"models": MODELS, "display": DISPLAY, "theme": THEMES, "access_point": ("auto", "on")}
 
 

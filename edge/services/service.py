@@ -36,10 +36,10 @@ class Field:
 class Service:
     """One built-in capability: handler(caller, **fields), streaming when it is an async generator function."""
 
-    __slots__ = ("name", "version", "trust", "summary", "fields", "handler", "streams")
+    __slots__ = ("name", "version", "trust", "summary", "fields", "handler", "streams", "needs")
 
     def __init__(self, name: str, trust: int, summary: str, fields: tuple[Field, ...], handler: Callable[..., Any], *,
-                 streams: bool = False, version: str = "1.0") -> None:
+                 streams: bool = False, version: str = "1.0", needs: str = "") -> None:
         self.name = name
         self.version = version
         self.trust = trust
@@ -47,11 +47,12 @@ class Service:
         self.fields = fields
         self.handler = handler
         self.streams = streams
+        self.needs = needs
 
     def provide(self, bus: BusPort) -> None:
         """Offer it on a bus."""
         handler: Handler = self._stream if self.streams else self._call
-        bus.provide(self.name, self.version, handler, trust=self.trust, summary=self.summary)
+        bus.provide(self.name, self.version, handler, trust=self.trust, summary=self.summary, needs=self.needs)
 
     async def _call(self, caller: Caller, params: dict[str, Any]) -> Any:
         return await self.handler(caller, **take(self.fields, params))

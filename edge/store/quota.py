@@ -27,9 +27,12 @@ LANE_SHARES = {
 
 
 class Quota:
-    """The bounds that follow from `quota_bytes`. Raises ValueError where that is less than QUOTA_BYTES_MIN."""
+    """The bounds that follow from `quota_bytes`. Raises ValueError where that is less than QUOTA_BYTES_MIN.
 
-    def __init__(self, quota_bytes: int) -> None:
+    alerts_permille: what the alert lane may take at most, where that is to be more than usual.
+    """
+
+    def __init__(self, quota_bytes: int, alerts_permille: int = 0) -> None:
         if quota_bytes < QUOTA_BYTES_MIN:
             raise ValueError(f"quota_bytes must be at least {QUOTA_BYTES_MIN}, not {quota_bytes}")
         self.quota_bytes = quota_bytes
@@ -41,6 +44,8 @@ class Quota:
         self.reserve_bytes = self.log_bytes  # so that a full log can be written back whole
         self.file_bytes = quota_bytes - self.log_bytes - self.reserve_bytes
         self.slack_bytes = max(65536, self.file_bytes // 64)
+        least, most = LANE_SHARES[limits.LANE_ALERT]
+        self._shares = LANE_SHARES | {limits.LANE_ALERT: (least, max(most, alerts_permille))}
 
     def excess(self, held: list[int], used_bytes: int, room_bytes: int) -> tuple[int, int] | None:
         """(lane, bytes to take from it), or None when all is within bounds: the caller asks again after each step.
@@ -52,14 +57,14 @@ class Quota:
         sizes = [n_bytes * max(total, used_bytes) // total for n_bytes in held]
         lowest_first = range(limits.LANES - 1, -1, -1)
         for lane in lowest_first:
-            over = sizes[lane] - self.file_bytes * LANE_SHARES[lane][1] // 1000
+            over = sizes[lane] - self.file_bytes * self._shares[lane][1] // 1000
             if over > 0:
                 return lane, over + self.slack_bytes // 4
         over = used_bytes + room_bytes - self.file_bytes
         if over <= 0:
             return None
         for lane in lowest_first:
-            if sizes[lane] > self.file_bytes * LANE_SHARES[lane][0] // 1000:
+            if sizes[lane] > self.file_bytes * self._shares[lane][0] // 1000:
                 return lane, over + self.slack_bytes
         for lane in lowest_first:
             if held[lane]:

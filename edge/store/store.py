@@ -68,10 +68,10 @@ def _apply(db: sqlite3.Connection, quota: Quota) -> None:
     db.execute(f"PRAGMA max_page_count = {quota.quota_bytes // PAGE_BYTES}")
 
 
-def _fitting(path: str, quota_bytes: int) -> Quota:
+def _fitting(path: str, quota_bytes: int, alerts_permille: int = 0) -> Quota:
     """The quota asked for, or what the disk has room for: one larger than the disk would be of no use."""
     own_bytes = sum([files.size(path + tail) for tail in ("", "-wal", ".reserve")])
-    return Quota(max(QUOTA_BYTES_MIN, min(quota_bytes, own_bytes + free_bytes(path) * 3 // 4)))
+    return Quota(max(QUOTA_BYTES_MIN, min(quota_bytes, own_bytes + free_bytes(path) * 3 // 4)), alerts_permille)
 
 
 class Store:
@@ -88,6 +88,7 @@ class Store:
         self._lock = threading.Lock()
         self._quota = quota
         self._asked_bytes = quota.quota_bytes
+        self._alerts_permille = 0
         self._reserve = reserve
         self._intake = Intake(db, self._replace)
         self._own = 0
@@ -270,7 +271,7 @@ class Store:
         Raises StoreError.
         """
         with self._lock:
-            quota = _fitting(self.path, self._asked_bytes)
+            quota = _fitting(self.path, self._asked_bytes, self._alerts_permille)
             if abs(quota.quota_bytes - self._quota.quota_bytes) > self._quota.quota_bytes // 8:
                 self._quota = quota
                 self._reserve.n_bytes = quota.reserve_bytes
@@ -283,6 +284,11 @@ class Store:
             if unused > max(SHRINK_BYTES_MIN, n_bytes // 4) or (unused and n_bytes > self._quota.file_bytes):
                 # not inside a transaction of ours: each step is one of its own
                 self._ask(lambda: self._db.execute(f"PRAGMA incremental_vacuum({SHRINK_PAGES})").fetchall())
+
+    def reserve_for_alerts(self, permille: int) -> None:
+        """From the next commit on alerts may take so much of the store, where that is more than usual."""
+        self._alerts_permille = permille
+        self._quota = Quota(self._quota.quota_bytes, permille)
 
     def keep(self, key: str, value: int) -> None:
         """Remember a small integer: written with the next commit, `flush` or `close`."""

@@ -77,6 +77,10 @@ class Writer:
         """Run `action` (a backup, a check) in this thread, between commits; on_done(value, None) or (None, error)."""
         self._jobs.put(("call", action, on_done))
 
+    def flush(self) -> None:
+        """Write what `Store.keep` was given, soon."""
+        self._jobs.put(("flush",))
+
     def close(self) -> None:
         """Commit what is still waiting, tell its outcome to the loop, and end the thread. Blocks until then."""
         if self._timer is not None:
@@ -143,6 +147,8 @@ class Writer:
                     self._do_expire(job[1])
                 elif job[0] == "index":
                     self._do_index(job[1])
+                elif job[0] == "flush":
+                    self.store.flush()
                 elif job[0] == "call":
                     self._do_call(job[1], job[2])
                 else:

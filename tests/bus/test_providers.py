@@ -192,6 +192,33 @@ def test_offers_follow_what_is_provided_and_asked() -> None:
     run(scenario)
 
 
+def test_what_needs_the_internet_is_not_offered_without() -> None:
+    async def scenario(world: World) -> None:
+        a, b = world.add("a"), world.add("b")
+        world.join("a", "b")
+        b.provide("x", "1.0", says("b", []), trust=UNKNOWN, summary="", needs="internet")
+        b.provide("y", "1.0", says("b", []), trust=UNKNOWN, summary="")
+        await settle()
+        before = {row["capability"] for row in b.capabilities()}
+        b.lack({"internet": "no name server answers"})
+        await settle()
+        assert before - {row["capability"] for row in b.capabilities()} == {"x@1.0"}
+        assert a.offered("x") == [] and a.offered("y") == ["1.0"]
+        with pytest.raises(errors.Unavailable, match="needs the internet, which is not there: no name server answers"):
+            await b.call("x@1")
+        with pytest.raises(errors.Unavailable):
+            await a.call("x@1", to=key_of("b"))
+        a.provide("x", "1.1", says("a", []), trust=UNKNOWN, summary="", needs="internet")
+        await settle()
+        assert await b.call("x@1") == "a", "a neighbour that has the internet does it"
+        b.lack({})
+        await settle()
+        assert {row["capability"] for row in b.capabilities()} == before
+        assert a.offered("x", key_of("b")) == ["1.0"] and await b.call("x@1") == "b"
+
+    run(scenario)
+
+
 def test_one_node_over_two_links() -> None:
     """A call to a node takes the link that has authenticated it."""
     async def scenario(world: World) -> None:

@@ -129,6 +129,23 @@ def test_a_smaller_quota_takes_effect_at_the_next_start(opener: Opener, path: st
     assert on_disk(path) <= SMALL
 
 
+def test_in_an_emergency_alerts_keep_more(opener: Opener, path: str) -> None:
+    def held_permille() -> int:
+        sizes = [lane["bytes"] for lane in store.stats()["lanes"].values()]
+        return sizes[0] * 1000 // sum(sizes)
+
+    store = opener(quota_bytes=SMALL)
+    store.reserve_for_alerts(500)
+    fill(store, 6_000, path, lanes=(0, 2))
+    assert held_permille() > 400
+    fill(store, 3_000, path, lanes=(1, 2, 3), base=2000)
+    assert held_permille() > 400, "no flood in the other lanes pushes alerts out"
+    store.tidy()
+    store.reserve_for_alerts(250)
+    fill(store, 3_000, path, lanes=(1, 2, 3), base=4000)
+    assert held_permille() < 300
+
+
 def test_a_quota_must_be_usable() -> None:
     with pytest.raises(ValueError, match="at least"):
         Quota(999_999)

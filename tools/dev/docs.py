@@ -13,6 +13,7 @@ from edge import errors
 from edge.bus import bus, health, names, peers, wire
 from edge.ports import TRUST_NAMES
 from edge.services import provide_all, provide_radio
+from edge.services.emergency import EmergencyServices
 from edge.services.models import ModelServices
 from edge.services.service import REQUIRED
 
@@ -114,7 +115,7 @@ class _Paper:
     key = b""
     aired = None
 
-    def provide(self, name: str, version: str, handler: Any, *, trust: int, summary: str) -> None:
+    def provide(self, name: str, version: str, handler: Any, *, trust: int, summary: str, needs: str = "") -> None:
         """Nothing is called."""
 
     async def import_frame(self, frame: bytes) -> dict[str, Any]:
@@ -128,6 +129,7 @@ def capabilities() -> str:
     services = provide_all(paper, paper, paper, seed=b"", recent=lambda after, limit: [])
     services += ModelServices(paper, paper).services()
     services += provide_radio(paper, paper)
+    services += EmergencyServices(paper).services()
     services.sort(key=lambda service: service.name)
     failures = ", ".join(f"`{code}`" for code in health.FAILURES)
     rest_s = health.QUARANTINE_MS // 1000
@@ -169,7 +171,7 @@ PAGES = {"CAPABILITIES.md": capabilities, "ERRORS.md": error_codes}
 
 def main() -> None:
     """Write all pages."""
-    from tools.dev import docs_airtime, docs_boards, docs_cli
+    from tools.dev import docs_airtime, docs_boards, docs_cli, docs_emergency
 
     for name, page in PAGES.items():
         with open(os.path.join(ROOT, "docs", name), "w", encoding="utf-8") as file:
@@ -177,6 +179,7 @@ def main() -> None:
     docs_cli.main()
     docs_airtime.main()
     docs_boards.main()
+    docs_emergency.main()
 
 
 if __name__ == "__main__":

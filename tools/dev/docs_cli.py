@@ -129,6 +129,8 @@ def config_page() -> str:
     for key in config.KEYS:
         default = {True: "true", False: "false", "": "empty", (): "empty"}.get(key.default, str(key.default)) \
             if not isinstance(key.default, int) or isinstance(key.default, bool) else str(key.default)
+        if isinstance(key.default, tuple) and key.default:
+            default = ", ".join(key.default)
         out.append(f"| `{key.name}` | {default} | {key.allowed()} | {key.help} |\n")
     return "".join(out) + _CONFIG_TAIL
 

@@ -1,0 +1,56 @@
+"""The emergency machine of a running node, joined to the parts that follow it: core, store, bus and what probes.
+
+It decides nothing: edge/emergency/keeper.py does. The parts that read something are started here as tasks, each of them
+only where a setting or the board file names it.
+"""
+
+from __future__ import annotations
+
+from edge.core import beacon, conditions, effects, policy
+from edge.core.machine import Situation
+from edge.emergency.keeper import Keeper, Kept
+from edge.node import monotonic_ms
+from edge.services.emergency import EmergencyServices
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from edge.bus.bus import Bus
+    from edge.config import Config
+    from edge.node import Node
+    from edge.store.store import Store
+    from edge.tasks import Tasks
+
+
+def provide(config: Config, node: Node, bus: Bus, store: Store, log: Callable[[str, str], None]) -> Keeper:
+    """The keeper, with its capabilities on the bus; before the links start, so that they begin with its state."""
+
+    def apply(found: Any, keeper: Keeper) -> None:
+        machine = keeper.machine
+        reach = machine.state[conditions.REACH] if machine.known else 3
+        node.machine.command(monotonic_ms(), effects.SITUATION, Situation(
+            machine.state[conditions.CONDITION], reach, beacon.BATTERY_UNKNOWN, found.lanes, found.beacon_s * 1000))
+        node.kick()
+        store.reserve_for_alerts(found.reserve_permille)
+        is_cut = machine.known and machine.state[conditions.REACH] == conditions.OFFLINE
+        bus.lack({"internet": keeper.why(conditions.REACH)} if is_cut else {})
+
+    keeper = Keeper(
+        bus, Kept(store.keep, store.kept, node.flush), rows=_rows(config), quorum=config["emergency.quorum"],
+        near=lambda: len(node.machine.neighbours()), clock=lambda: (node.now_s(), node.machine.clock.quality),
+        apply=apply, log=log)
+    for service in EmergencyServices(keeper).services():
+        service.provide(bus)
+    return keeper
+
+
+def start(tasks: Tasks, keeper: Keeper) -> None:
+    """Begin to look and to follow."""
+    tasks.start("emergency", keeper.work, quiet_ms=120000)
+
+
+def _rows(config: Config) -> list[Any]:
+    return [policy.override(row, config["emergency." + policy.THEMES[condition]])
+            for condition, row in enumerate(policy.ROWS)]
