@@ -115,6 +115,8 @@ KEYS = (
     Key("community.key", "secret", "", "the key that every node of the community holds; empty is an open node"),
     Key("trust.trusted", "keys", (), "nodes that may call what asks for trust"),
     Key("trust.anchors", "keys", (), "nodes that may call everything, like the person at this machine"),
+    Key("triage.enabled", "bool", True, "look at each text for calls for help (docs/TRIAGE.md)"),
+    Key("triage.model", "bool", True, "use the trained model beside the lexicon"),
     Key("store.quota_mb", "int", 512, "how much the message store may hold", low=1, high=1048576, unit="MB"),
     Key("log.level", "choice", "info", "what goes to the log", choices=("error", "warning", "info", "debug")),
 )

@@ -18,6 +18,7 @@ from edge.core.link import LinkInfo, LinkOwner
 from edge.core.machine import Machine
 from edge.core.rng import Rng
 from edge.errors import StoreError
+from edge.hints import Hints
 from edge.intake import COURIER, Intake
 from edge.posts import Posts
 from edge.pushes import Pushes
@@ -62,6 +63,7 @@ class Node(LinkOwner):
         self._store = store
         self._writer = Writer(store, asyncio.get_running_loop(), lambda *gone: self.command(effects.GONE, *gone))
         self.flush = self._writer.flush
+        self.hints = Hints(self._writer, self._publish)
         self._clock = clock
         self._log = log
         self._trace = trace

@@ -120,13 +120,24 @@ class RadioPort(Protocol):
         """
 
 
+class HintsPort(Protocol):
+    """Triage as services see it; the shell does it in the store's thread."""
+
+    def judge(self, text: str) -> Awaitable[dict[str, Any] | None]:
+        """{"labels": [...], "why": {label: [[source, words], ...]}} of a text, None: no label. Raises Unavailable."""
+
+    def mark(self, id: bytes, mark: dict[str, Any] | None) -> Awaitable[bool]:
+        """Keep what a person says of a message, None to take it back; False where it is not held."""
+
+
 class StorePort(Protocol):
     """What services may read. Every row is a dict as edge.store.rows gives it."""
 
     def list_messages(self, *, type: int | None = None, lane: int | None = None, dest: bytes | None = None,
                       author: bytes | None = None, search: str | None = None, limit: int = 100,
                       before_hlc: int | None = None, now_s: int) -> list[dict[str, Any]]:
-        """Unexpired messages, newest first: id, author, seq, hlc, time_ms, expires_s, lane, type, dest, data."""
+        """Unexpired messages, newest first: id, author, seq, hlc, time_ms, expires_s, lane, type, dest, data, conflict,
+        hint (None or {"found": what triage found or None, "mark": what a person said or None})."""
 
     def receipts(self, ids: list[bytes]) -> dict[bytes, list[bytes]]:
         """For each of our ids, the keys that have receipted it."""

@@ -13,34 +13,37 @@ from edge.errors import BadRequest, Unauthorized
 from edge.ports import ANCHOR, MEMBER, TRUSTED, UNKNOWN
 from edge.services import params, rows, who
 from edge.services.service import Service
+from edge.services.triage import WORDS, Raise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from typing import Any
 
-    from edge.ports import Caller, NodePort, StorePort
+    from edge.ports import Caller, HintsPort, NodePort, StorePort
 
 FREE_TYPES = (messages.NOTICE, messages.NOTE)  # beside those that the protocol has no meaning for
 _SEARCH = params.text("search", params.SEARCH_BYTES_MAX, "only what holds words that begin so", None)
 
 
 class Community:
-    """The handlers. import_frame: takes one MESSAGES frame of a courier file."""
+    """The handlers. import_frame: takes one MESSAGES frame of a courier file. hints: triage, where there is one."""
 
     def __init__(self, node: NodePort, store: StorePort, now_s: Callable[[], int],
-                 import_frame: Callable[[bytes], Awaitable[dict[str, Any]]] | None) -> None:
+                 import_frame: Callable[[bytes], Awaitable[dict[str, Any]]] | None, hints: HintsPort | None) -> None:
         self._node = node
         self._store = store
         self._now_s = now_s
         self._import_frame = import_frame
+        self._raise = Raise(hints) if hints is not None else None
 
     def services(self) -> list[Service]:
         """What this part provides."""
         found = [
-            Service("board.post", MEMBER, "put a notice on the board; answers {id} once it is kept", (
+            Service("board.post", MEMBER, "put a notice on the board; answers {id, raised} once it is kept", (
                 params.notice_text(), params.text("name", params.NAME_BYTES_MAX, "the name under it", None),
-                params.ttl(limits.TTL_S_DEFAULT)), self.board_post),
+                params.ttl(limits.TTL_S_DEFAULT),
+                params.choice("urgent", WORDS, "whether it is a call for help; auto: triage looks")), self.board_post),
             Service("board.list", UNKNOWN, "the notices on the board, newest first", (*params.page(), _SEARCH),
                     self.board_list, streams=True),
             Service("messages.post", TRUSTED, "author a message with a text; answers {id} once it is kept", (
@@ -59,9 +62,14 @@ class Community:
                                  self.messages_import))
         return found
 
-    async def board_post(self, caller: Caller, text: str, name: str | None, ttl_s: int) -> dict[str, Any]:
+    async def board_post(self, caller: Caller, text: str, name: str | None, ttl_s: int, urgent: str) -> dict[str, Any]:
         body = {rows.TEXT: text} if name is None else {rows.TEXT: text, rows.NAME: name}
-        return await self._post(messages.NOTICE, limits.LANE_COMMUNITY, ttl_s, body)
+        if self._raise is None:
+            return await self._post(messages.NOTICE, limits.LANE_COMMUNITY, ttl_s, body)
+        lane = await self._raise.lane(text, urgent)
+        answer = await self._post(messages.NOTICE, lane, ttl_s, body)
+        await self._raise.keep(bytes.fromhex(answer["id"]), urgent, name, self._now_s())
+        return answer | {"raised": lane < limits.LANE_COMMUNITY}
 
     async def board_list(self, caller: Caller, limit: int, before_hlc: int | None,
                          search: str | None) -> AsyncIterator[dict[str, Any]]:

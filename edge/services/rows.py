@@ -1,16 +1,19 @@
 """A stored message as people and programs see it: one shape for the board, the inbox and every list.
 
 {"id": hex, "author": hex, "lane", "type", "seq", "hlc", "time_ms", "expires_s", "text" or null, "conflict": bool} and,
-where there is one, "name" (whoever wrote it says so) and "to" (hex). Bodies that are sealed stay sealed here. What this
-node wrote has "radio" as well, where it went to a radio lately: [{"link", "state", "detail"}].
+where there is one, "name" (whoever wrote it says so), "to" (hex) and "hint" (edge/services/triage.py). Bodies that are
+sealed stay sealed here. What this node wrote has "radio" as well, where it went to a radio lately: [{"link", "state",
+"detail"}].
 """
 
 from __future__ import annotations
 
 import asyncio
 
+from edge.core import limits
 from edge.core import message as messages
 from edge.core.cbor import CodecError
+from edge.services.triage import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +39,9 @@ def shape(row: dict[str, Any]) -> dict[str, Any]:
         out["name"] = name
     if row["dest"] is not None:
         out["to"] = row["dest"].hex()
+    hint = shown(row["hint"], row["type"] == messages.NOTICE and row["lane"] < limits.LANE_COMMUNITY)
+    if hint is not None:
+        out["hint"] = hint
     return out
 
 

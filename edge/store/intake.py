@@ -11,6 +11,7 @@ from edge.core import effects, limits
 from edge.core.cbor import CodecError
 from edge.core.message import RECEIPT
 from edge.store import thin
+from edge.store.hints import judged
 from edge.store.places import FORK, last_n
 from edge.store.quota import ROW_BYTES
 from edge.store.search import indexed
@@ -46,7 +47,8 @@ class Intake:
         self._take_out = take_out  # deletes and counts rows that a third message with their number puts out
         self._parties: dict[bytes, int] = {}
         sql = "SELECT max(n) FROM message WHERE n > ? AND n <= ?"
-        self._last_n = [db.execute(sql, (n, last_n(lane))).fetchone()[0] or n for lane, n in enumerate(indexed(db))]
+        known = [max(pair) for pair in zip(indexed(db), judged(db), strict=True)]
+        self._last_n = [db.execute(sql, (n, last_n(lane))).fetchone()[0] or n for lane, n in enumerate(known)]
 
     def reset(self) -> None:
         """The transaction was rolled back: what was learned in it is void."""

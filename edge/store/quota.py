@@ -64,8 +64,9 @@ class Quota:
         if over <= 0:
             return None
         for lane in lowest_first:
-            if sizes[lane] > self.file_bytes * self._shares[lane][0] // 1000:
-                return lane, over + self.slack_bytes
+            beyond = sizes[lane] - self.file_bytes * self._shares[lane][0] // 1000
+            if beyond > 0:
+                return lane, min(over + self.slack_bytes, beyond)
         for lane in lowest_first:
             if held[lane]:
                 return lane, over + self.slack_bytes

@@ -6,6 +6,7 @@ what may be seen or decodes a body. Used on a read connection only.
 
 from __future__ import annotations
 
+from edge.store import hints
 from edge.store.places import FORK, LANES
 from edge.store.search import find
 
@@ -18,16 +19,18 @@ if TYPE_CHECKING:
 COLUMNS = f"""
     m.id, a.key, m.seq & {FORK - 1}, m.hlc, m.hlc * 1000 >> 16, m.expires_s, m.lane, m.type,
     (SELECT key FROM party WHERE n = m.dest), m.data,
-    m.seq >= {FORK} OR EXISTS (SELECT 1 FROM message f WHERE f.author = m.author AND f.seq = m.seq + {FORK})
+    m.seq >= {FORK} OR EXISTS (SELECT 1 FROM message f WHERE f.author = m.author AND f.seq = m.seq + {FORK}),
+    h.found, h.mark
 """
 NAMES = ("id", "author", "seq", "hlc", "time_ms", "expires_s", "lane", "type", "dest", "data", "conflict")
-FROM = "FROM message m {index} JOIN party a ON a.n = m.author"
+FROM = "FROM message m {index} JOIN party a ON a.n = m.author LEFT JOIN hint h ON h.n = m.n"
 
 
 def to_dict(row: tuple[Any, ...]) -> dict[str, Any]:
-    """A row of COLUMNS as services see it: ids and keys are bytes, `conflict` a bool."""
-    out = dict(zip(NAMES, row, strict=True))
+    """A row of COLUMNS as services see it: ids and keys are bytes, `conflict` a bool, `hint` as hints.read gives it."""
+    out = dict(zip(NAMES, row, strict=False))
     out["conflict"] = bool(out["conflict"])
+    out["hint"] = hints.read(*row[len(NAMES):])
     return out
 
 

@@ -13,7 +13,7 @@ import threading
 
 from edge.core import effects, limits
 from edge.errors import StoreError
-from edge.store import boot, files, rows, schema, search, thin
+from edge.store import boot, files, hints, rows, schema, search, thin
 from edge.store.faults import is_damage, is_full, store_error
 from edge.store.intake import Intake, empty_held
 from edge.store.lock import DirLock
@@ -96,6 +96,7 @@ class Store:
         self._going: Gone = {}  # of the running transaction
         self._refused = [0] * limits.LANES  # since the last write
         self._lanes = [list(row) for row in db.execute(f"SELECT {_LANE_COLUMNS} FROM lane ORDER BY lane")]
+        self._judged = hints.judged(db)  # what is judged is written now and then; the rest is judged once more
         self._kept: dict[str, int] = dict(db.execute("SELECT key, value FROM kept").fetchall())
         self._written = dict(self._kept)
 
@@ -263,7 +264,31 @@ class Store:
         with self._lock:
             if not self._ask(lambda: search.is_behind(self._db)):
                 return 0  # no transaction, so that an idle node writes nothing
-            return self._write(lambda: search.index_some(self._db, limit))
+            return self._write(lambda: self._index(limit))
+
+    def judge_some(self, judge: Callable[[str], dict[str, Any] | None],
+                   limit: int = 16) -> list[tuple[bytes, dict[str, Any]]] | None:
+        """Have at most `limit` new texts judged and keep what judge(text) finds: [(id, found)], None when all are.
+
+        The judge runs outside any transaction. Raises StoreError.
+        """
+        with self._lock:
+            marks, rows = self._ask(lambda: hints.to_judge(self._db, self._judged, limit))
+            if marks == self._judged:
+                return None
+            found = [(n, id, one) for n, id, text in rows if (one := judge(text)) is not None]
+            if found:  # else how far we are is written with the next words for the search index: no fsync for it alone
+                self._write(lambda: hints.keep(self._db, marks, [(n, one) for n, _id, one in found]))
+            self._judged = marks
+            return [(id, one) for _n, id, one in found]
+
+    def set_mark(self, id: bytes, mark: dict[str, Any] | None) -> bool:
+        """Keep what a person says of a message to everybody, None to take it back; False where it is not held.
+
+        Raises StoreError.
+        """
+        with self._lock:
+            return self._write(lambda: hints.set_mark(self._db, id, mark))
 
     def tidy(self) -> None:
         """Now and then: fit the quota to what the disk has become, take the reserve back, give unused space back.
@@ -372,6 +397,10 @@ class Store:
         return [] if lines == ["ok"] else lines
 
     # --- inside
+
+    def _index(self, limit: int) -> int:
+        hints.keep(self._db, self._judged, [])
+        return search.index_some(self._db, limit)
 
     def _read(self, question: Callable[[sqlite3.Connection], T]) -> T:
         try:

@@ -1,12 +1,12 @@
 """Taking messages out: what has expired and what the quota has no room for, inside the store's transaction.
 
-A row goes with its words in the search index. It decides nothing about how much goes: edge/store/quota.py does.
+A row goes with its words in the search index and its hint. It decides nothing about how much goes: edge/store/quota.py does.
 """
 
 from __future__ import annotations
 
 from edge.core.message import DIRECT
-from edge.store import search
+from edge.store import hints, search
 from edge.store.quota import ROW_BYTES
 
 TYPE_CHECKING = False
@@ -49,4 +49,5 @@ def by_number(db: sqlite3.Connection, n: int) -> list[Row]:
 def delete(db: sqlite3.Connection, rows: list[Row]) -> None:
     """Delete rows that one of the questions above gave."""
     search.forget(db, [(row[0], row[1]) for row in rows])
+    hints.forget(db, [row[0] for row in rows])
     db.executemany("DELETE FROM message WHERE n = ?", [(row[0],) for row in rows])

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
     OnDone = Callable[[list[Outcome], StoreError | None], None]
     OnGone = Callable[[int, list[tuple[int, bytes]], int], None]
+    OnJudged = Callable[[list[tuple[bytes, dict[str, Any]]]], None]
 
 BATCH_MESSAGES_MAX = 512  # in one transaction
 GATHER_MS = 10  # between two commits that follow each other; a quiet node never waits
 GATHER_MESSAGES = limits.PENDING_MAX // 3  # no longer than this: one batch gathers while one is committed
 INDEX_ROWS = 512  # taken into the search index in one go
 INDEX_ROUNDS = 4  # so often after each `expire` even while the node is busy, and on until done when it isn't
+JUDGE_ROWS = 48  # texts that are judged in one go: a commit waits that long at most
 FLUSH_S = 600  # what `keep` was given is written by then, where no commit has taken it along
 
 
@@ -53,6 +55,9 @@ class Writer:
         self._timer: asyncio.Handle | None = None  # of the next hand-over
         self._committed_s = 0.0
         self._flushed_s = time.monotonic()
+        self._judge: Callable[[str], dict[str, Any] | None] | None = None
+        self._on_judged: OnJudged | None = None
+        self._judging = False  # a round waits in the queue
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
 
@@ -72,6 +77,14 @@ class Writer:
     def expire(self, now_s: int) -> None:
         """Delete what has expired by `now_s` (unix seconds) and do what can wait: search index, kept numbers, size."""
         self._jobs.put(("expire", now_s))
+
+    def judge(self, judge: Callable[[str], dict[str, Any] | None], on_judged: OnJudged) -> None:
+        """Have the texts of all messages judged from now on, behind the commits that bring them and those before them.
+
+        judge(text) runs in this thread; on_judged([(id, found)]) is told what it found, in the loop's.
+        """
+        self._judge, self._on_judged = judge, on_judged
+        self._jobs.put(("judge",))
 
     def call(self, action: Callable[[], Any], on_done: Callable[[Any, Exception | None], None]) -> None:
         """Run `action` (a backup, a check) in this thread, between commits; on_done(value, None) or (None, error)."""
@@ -149,6 +162,8 @@ class Writer:
                     self._do_index(job[1])
                 elif job[0] == "flush":
                     self.store.flush()
+                elif job[0] == "judge":
+                    self._do_judge()
                 elif job[0] == "call":
                     self._do_call(job[1], job[2])
                 else:
@@ -171,6 +186,9 @@ class Writer:
         except Exception as failure:
             error = StoreError(f"unexpected: {failure!r}", where=self.store.path, hint="please report it")
         self._tell(self._committed, parts, outcomes, error, gone)
+        if self._judge is not None and not self._judging:
+            self._judging = True
+            self._jobs.put(("judge",))
 
     def _do_expire(self, now_s: int) -> None:
         found = self.store.expire(now_s)
@@ -192,6 +210,18 @@ class Writer:
             self._jobs.put(("index", rounds - 1))
         elif self._jobs.empty():
             self.store.tidy()
+
+    def _do_judge(self) -> None:
+        """One round; another one goes behind what came meanwhile, until all is judged."""
+        self._judging = False
+        if self._judge is None or self._on_judged is None:
+            return
+        found = self.store.judge_some(self._judge, JUDGE_ROWS)
+        if found is not None:
+            self._judging = True
+            self._jobs.put(("judge",))
+            if found:
+                self._tell(self._on_judged, found)
 
     def _do_call(self, action: Callable[[], Any], on_done: Callable[[Any, Exception | None], None]) -> None:
         try:
