@@ -128,6 +128,8 @@ def _board(parser: argparse.ArgumentParser) -> None:
     post = verbs.add_parser("post", help="put a notice on the board", allow_abbrev=False)
     post.add_argument("text", metavar="TEXT", help="what to say; - reads standard input")
     post.add_argument("--name", default=None, help="the name under the notice (default: none)")
+    post.add_argument("--urgent", choices=("yes", "no"), default=None, metavar="WORD",
+                      help="yes: it is a call for help and goes ahead, no: it is none (default: triage looks)")
     show = verbs.add_parser("list", help="read the board, newest first", allow_abbrev=False)
     _limit(show, 50)
     show.add_argument("--search", default=None, metavar="WORDS", help="notices that hold these words")

@@ -65,11 +65,12 @@ def board(args: argparse.Namespace) -> int:
     if args.verb == "list":
         nothing = "the board is empty" if args.search is None else "no notice holds these words"
         return _print_rows(args, _ask(args, "board.list@1", _given(args, "limit", "search")), nothing)
-    answer = _ask(args, "board.post@1", _given(args, "name") | {"text": _text(args.text)})
+    answer = _ask(args, "board.post@1", _given(args, "name", "urgent") | {"text": _text(args.text)})
     if args.json:
         show.print_json(answer)
     else:
-        print(f"posted as {answer['id']}")
+        raised = ", as a call for help: it goes ahead of others" if answer.get("raised") else ""
+        print(f"posted as {answer['id']}{raised}")
     return 0
 
 

@@ -89,4 +89,19 @@ def row_head(row: dict[str, Any]) -> str:
     parts += [f"{clean(one['link'])}: {state(one['state'], one['detail'])}" for one in row.get("radio", ())]
     if row.get("conflict"):
         parts.append("(its author's key is faulty)")
+    if row.get("hint"):
+        parts.append(_hint(row["hint"]))
     return "  ".join(parts)
+
+
+def _hint(hint: dict[str, Any]) -> str:
+    """What triage or a person says of a message, with the reason."""
+    if hint["by"] == "person":
+        name = f' says "{clean(hint["name"])}"' if hint.get("name") else " says a person"
+        return ("CALL FOR HELP," if hint["urgent"] else "no call for help,") + name
+    words = ["CALL FOR HELP"] if hint["urgent"] else []
+    labels = [clean(one) for one in hint["labels"] if one != "urgent"]
+    words += [" ".join(labels)] if labels else []
+    why: dict[str, list[list[str]]] = hint.get("why") or {}
+    said: list[list[str]] = next((why[one] for one in ("urgent", *hint["labels"]) if why.get(one)), [])
+    return "[" + ": ".join(words) + "".join(f' "{clean(one[1])}"' for one in said[:1]) + "]"

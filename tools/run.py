@@ -138,8 +138,12 @@ class Run:
     def _provide(self, seed: bytes, store: Store) -> None:
         from edge.services import provide_all
 
+        if self.config["triage.enabled"]:
+            from edge.triage.judge import LateJudge
+
+            self.node.hints.start(LateJudge(self.log, use_model=self.config["triage.model"]))
         provide_all(self.bus, self.node, store, seed=seed, now_s=self.node.now_s, version=self.start["version"],
-                    recent=self.trace.rows)
+                    recent=self.trace.rows, hints=self.node.hints)
         if self.config["models.enabled"]:
             self._provide_models()
 

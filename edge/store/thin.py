@@ -1,6 +1,6 @@
 """Taking messages out: what has expired and what the quota has no room for, inside the store's transaction.
 
-A row goes with its words in the search index and its hint. It decides nothing about how much goes: edge/store/quota.py does.
+A row goes with its words in the search index and its hint. It decides nothing about how much goes: quota.py does.
 """
 
 from __future__ import annotations

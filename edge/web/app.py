@@ -27,6 +27,7 @@ STATIC = {
     "/": ("index.html", "text/html; charset=UTF-8"),
     "/texts.js": ("texts.js", "text/javascript; charset=UTF-8"),
     "/node.js": ("node.js", "text/javascript; charset=UTF-8"),
+    "/hints.js": ("hints.js", "text/javascript; charset=UTF-8"),
     "/app.js": ("app.js", "text/javascript; charset=UTF-8"),
     "/style.css": ("style.css", "text/css; charset=UTF-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
@@ -68,6 +69,7 @@ def make_app(bus: BusPort, node: NodePort, *, metrics: Callable[[], str] | None 
     ):  # fmt: skip
         app.get(url)(_guarded(handler))
     app.post("/api/board")(_guarded(pages.post))
+    app.post("/api/mark")(_guarded(pages.mark))
     if models_api:
         app.route("/v1/<path:rest>", methods=["GET", "POST"])(pages.models)
     for status, code, message in (
@@ -116,27 +118,26 @@ class _Pages:
 
     async def board(self, request: Request) -> Response:
         rows = await self._call("board.list@1", {"limit": _limit(request)})
-        return _json({"notices": [{key: row.get(key) for key in ROW_KEYS} for row in rows]})
+        return _json({"notices": [_row(row) for row in rows]})
 
     async def peers(self, request: Request) -> Response:
         rows = await self._call("peers.list@1")
         return _json({"peers": [{key: row.get(key) for key in PEER_KEYS} for row in rows]})
 
     async def post(self, request: Request) -> Response:
-        if not same_origin(request.headers):
-            raise Unauthorized("only this node's own page can post here")
-        if (request.content_type or "").partition(";")[0].strip().lower() != "application/json":
-            raise BadRequest("the content type must be application/json")
+        _admit(request)
         params = _notice(request.body or b"")
-        wait_ms = self._buckets.take(_address(request))
-        if wait_ms:
-            wait_s = -(-wait_ms // 1000)
-            error = RateLimited("that is many notices in a short time", hint=f"try again in {wait_s} s")
-            response = _error(error)
-            response.headers["Retry-After"] = str(wait_s)
-            return response
+        if wait_ms := self._buckets.take(_address(request)):
+            return _too_many("notices", wait_ms)
         made = await self._call("board.post@1", params)
-        return _json({"id": made["id"]})
+        return _json({"id": made["id"], "raised": bool(made.get("raised"))})
+
+    async def mark(self, request: Request) -> Response:
+        _admit(request)
+        params = _mark(request.body or b"")
+        if wait_ms := self._buckets.take(_address(request)):
+            return _too_many("marks", wait_ms)
+        return _json(await self._call("triage.mark@1", params))
 
     async def events(self, request: Request) -> Response:
         client = client_of(_address(request))
@@ -196,12 +197,44 @@ async def _harden(request: Request | None, response: Response) -> Response:
     return response
 
 
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    out = {key: row.get(key) for key in ROW_KEYS}
+    return out | {"hint": row["hint"]} if "hint" in row else out
+
+
+def _admit(request: Request) -> None:
+    """Whether this request may change something here. Raises Unauthorized, BadRequest."""
+    if not same_origin(request.headers):
+        raise Unauthorized("only this node's own page can post here")
+    if (request.content_type or "").partition(";")[0].strip().lower() != "application/json":
+        raise BadRequest("the content type must be application/json")
+
+
+def _too_many(what: str, wait_ms: int) -> Response:
+    wait_s = -(-wait_ms // 1000)
+    response = _error(RateLimited(f"that is many {what} in a short time", hint=f"try again in {wait_s} s"))
+    response.headers["Retry-After"] = str(wait_s)
+    return response
+
+
+def _mark(body: bytes) -> dict[str, Any]:
+    """The parameters of triage.mark from a request body."""
+    try:
+        given = json.loads(body)
+        id, urgent = bytes.fromhex(given["id"]), given["urgent"]
+        if not (urgent is None or isinstance(urgent, bool)):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise BadRequest('a mark is {"id": "...", "urgent": true, false or null}') from None
+    return {"id": id, "urgent": "clear" if urgent is None else "yes" if urgent else "no"}
+
+
 def _notice(body: bytes) -> dict[str, Any]:
     """The parameters of board.post from a request body; the text is trimmed, an empty name is no name."""
     try:
         given = json.loads(body)
-        text, name = given.get("text"), given.get("name") or ""
-        if not isinstance(text, str) or not isinstance(name, str):
+        text, name, urgent = given.get("text"), given.get("name") or "", given.get("urgent", False)
+        if not isinstance(text, str) or not isinstance(name, str) or not isinstance(urgent, bool):
             raise ValueError
         text, name = text.strip(), name.strip()
         size, name_size = len(text.encode()), len(name.encode())
@@ -213,7 +246,7 @@ def _notice(body: bytes) -> dict[str, Any]:
         raise BadRequest("the notice is too long", allowed=f"{limits.TEXT_BYTES_MAX} bytes", hint="make it shorter")
     if name_size > NAME_BYTES_MAX:
         raise BadRequest("the name is too long", allowed=f"{NAME_BYTES_MAX} bytes", hint="make it shorter")
-    return {"text": text, "name": name} if name else {"text": text}
+    return {"text": text} | ({"name": name} if name else {}) | ({"urgent": "yes"} if urgent else {})
 
 
 def _limit(request: Request) -> int:

@@ -19,11 +19,12 @@ from tests.bus.village import NOW_S, Place, settle_down
 LEVELS = {
     "board.list": UNKNOWN, "board.post": MEMBER, "counters": TRUSTED, "direct.list": ANCHOR, "direct.send": ANCHOR,
     "messages.import": ANCHOR, "messages.list": MEMBER, "messages.post": TRUSTED, "node.status": UNKNOWN,
-    "peers.list": MEMBER, "protocol.versions": UNKNOWN, "trace.recent": ANCHOR,
+    "peers.list": MEMBER, "protocol.versions": UNKNOWN, "trace.recent": ANCHOR, "triage.mark": MEMBER,
+    "triage.text": MEMBER,
 }
 PARAMS: dict[str, dict[str, Any]] = {
     "board.post": {"text": "Fresh bread at six"}, "messages.post": {"text": "hello"},
-    "messages.import": {"frame": b"\x02"},
+    "messages.import": {"frame": b"\x02"}, "triage.text": {"text": "we are trapped"},
 }
 
 
@@ -59,6 +60,8 @@ def test_trust_matrix(tmp_path: Path, name: str, level: int) -> None:
     @village("hall", "other")
     async def scenario(world: World, hall: Place, bus: Bus, other: Place, far: Bus) -> None:
         params = PARAMS.get(name, {"to": other.key.hex(), "text": "hello"} if name == "direct.send" else {})
+        if name == "triage.mark":
+            params = {"id": await hall.post(messages.NOTICE, 2, 60, None, {1: "hello"}), "urgent": "yes"}
         world.trust[("hall", "other")] = level
         world.join("hall", "other")
         await settle()
@@ -272,8 +275,10 @@ async def test_no_secret_in_any_reply(world: World, hall: Place, bus: Bus, other
     await far.call("direct.send@1", {"to": "hall", "text": "the word is swordfish"})
     hall.gives(other)
     other.gives(hall)
+    id = await hall.post(messages.NOTICE, 2, 60, None, {1: "hello"})
+    own = {"direct.send": {"to": "other", "text": "hello"}, "triage.mark": {"id": id, "urgent": "yes"}}
     for name in LEVELS:
-        params = PARAMS.get(name, {"to": "other", "text": "hello"} if name == "direct.send" else {})
+        params = PARAMS.get(name, own.get(name, {}))
         for trust in (UNKNOWN, MEMBER, TRUSTED, ANCHOR):
             try:
                 answer = await bus.call(name + "@1", params, caller=by(trust))

@@ -12,13 +12,15 @@ from edge.core import limits
 from edge.core import message as messages
 from edge.services import provide_all
 from edge.store.store import Store
+from edge.triage.judge import LateJudge
 from tests.bus.joined import World
 
 NOW_S = 1_800_000_000
+JUDGE = LateJudge(lambda level, text: None)
 
 
 class Place:
-    """A NodePort over a store: what is posted is signed and committed at once."""
+    """A NodePort and HintsPort over a store: what is posted is signed and committed at once."""
 
     def __init__(self, path: Path, name: str, now_s: int = NOW_S) -> None:
         self.seed = hashlib.sha256(name.encode()).digest()
@@ -50,6 +52,12 @@ class Place:
         self.imported.append(frame)
         return {"new": 1, "known": 0, "refused": {}}
 
+    async def judge(self, text: str) -> dict[str, Any] | None:
+        return JUDGE(text)
+
+    async def mark(self, id: bytes, mark: dict[str, Any] | None) -> bool:
+        return self.store.set_mark(id, mark)
+
     def peers(self) -> list[dict[str, Any]]:
         return self.near
 
@@ -72,5 +80,5 @@ def settle_down(world: World, path: Path, name: str) -> tuple[Place, Bus]:
     """A node with all its services on a bus of the world, under its name."""
     place, bus = Place(path, name), world.add(name)
     provide_all(bus, place, place.store, seed=place.seed, now_s=lambda: place.now_s, version="0.1.0",
-                recent=lambda after, limit: [{"n": after + 1}][:limit])
+                recent=lambda after, limit: [{"n": after + 1}][:limit], hints=place)
     return place, bus

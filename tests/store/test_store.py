@@ -224,7 +224,8 @@ class TestListing:
         m = direct(5, 1, seq=900)
         (row,) = full.list_messages(dest=key(1), now_s=START_S)
         assert row == {"id": m.id, "author": key(5), "seq": 900, "hlc": m.hlc, "time_ms": m.time_ms, "lane": 1,
-                       "type": 2, "expires_s": m.expires_s, "dest": key(1), "data": m.data, "conflict": False, "hint": None}
+                       "type": 2, "expires_s": m.expires_s, "dest": key(1), "data": m.data, "conflict": False,
+                       "hint": None}
 
     def test_filters(self, full: Store) -> None:
         for lane in range(4):

@@ -56,7 +56,14 @@ class FakeBus:
         if capability == "peers.list@1":
             return self.neighbours
         if capability == "board.post@1":
-            return self.add(**(params or {}))
+            given = dict(params or {})
+            raised = given.pop("urgent", "") == "yes"
+            made = self.add(**given)
+            if raised:
+                self.notices[0]["hint"] = {"labels": [], "urgent": True, "by": "person", "time_s": 1}
+            return made | {"raised": raised}
+        if capability == "triage.mark@1":
+            return self.mark(**(params or {}))
         raise NotFound(capability)
 
     def add(self, text: str, name: str = "", author: bytes = KEY, ago_s: int = 0) -> dict[str, Any]:
@@ -67,6 +74,15 @@ class FakeBus:
         self.notices.insert(0, row)
         self.publish("message", {"id": row["id"]})
         return {"id": row["id"]}
+
+    def mark(self, id: bytes, urgent: str) -> dict[str, Any]:
+        row = next((row for row in self.notices if row["id"] == id.hex()), None)
+        if row is None:
+            raise NotFound("this message is not here")
+        row.pop("hint", None)
+        if urgent != "clear":
+            row["hint"] = {"labels": [], "urgent": urgent == "yes", "by": "person", "time_s": 1}
+        return {"id": id.hex()}
 
     def subscribe(self, *topics: str) -> FakeSubscription:
         subscription = FakeSubscription(self, topics)
@@ -123,7 +139,8 @@ async def get(port: int, path: str, method: str = "GET", **headers: str) -> Repl
     return Reply(await raw(port, ("\r\n".join(lines) + "\r\n\r\n").encode()))
 
 
-async def post(port: int, body: bytes, kind: str = "application/json", **headers: str) -> Reply:
-    lines = ["POST /api/board HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", f"Content-Type: {kind}"]
+async def post(port: int, body: bytes, kind: str = "application/json", path: str = "/api/board",
+               **headers: str) -> Reply:
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", f"Content-Type: {kind}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return Reply(await raw(port, ("\r\n".join(lines) + "\r\n\r\n").encode() + body))

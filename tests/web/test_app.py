@@ -122,12 +122,49 @@ def test_metrics_only_where_there_are_some() -> None:
     run(without)
 
 
+def test_a_call_for_help_and_a_readers_word() -> None:
+    async def test(bus: FakeBus, port: int) -> None:
+        reply = await post(port, b'{"text":"Help","urgent":true}')
+        assert reply.json["raised"] is True
+        assert bus.calls[-1][:2] == ("board.post@1", {"text": "Help", "urgent": "yes"})
+        assert (await get(port, "/api/board")).json["notices"][0]["hint"]["urgent"] is True
+        id = reply.json["id"]
+        for said, word in (("false", "no"), ("true", "yes"), ("null", "clear")):
+            body = f'{{"id":"{id}","urgent":{said}}}'.encode()
+            assert (await post(port, body, path="/api/mark")).json == {"id": id}
+            assert bus.calls[-1][:2] == ("triage.mark@1", {"id": bytes.fromhex(id), "urgent": word})
+        assert "hint" not in (await get(port, "/api/board")).json["notices"][0]
+        assert (await post(port, b'{"id":"00","urgent":true}', path="/api/mark")).status == 404
+
+    run(test)
+
+
+@pytest.mark.parametrize("body", [
+    b"", b"[]", b"{}", b'{"id":"zz","urgent":true}', b'{"id":"00"}', b'{"id":"00","urgent":"yes"}',
+    b'{"id":7,"urgent":true}', b'{"id":"00","urgent":1}',
+])
+def test_marks_that_are_none(body: bytes) -> None:
+    async def test(bus: FakeBus, port: int) -> None:
+        assert (await post(port, body, path="/api/mark")).status == 400
+        assert not bus.calls
+
+    run(test)
+
+
+def test_marks_from_another_page() -> None:
+    async def test(bus: FakeBus, port: int) -> None:
+        reply = await post(port, b'{"id":"00","urgent":true}', path="/api/mark", Origin="http://elsewhere.example")
+        assert reply.status == 403 and not bus.calls
+
+    run(test)
+
+
 def test_post_reaches_the_bus_trimmed() -> None:
     async def test(bus: FakeBus, port: int) -> None:
         body = json.dumps({"text": "  Tea at five \n", "name": " Marta "}).encode()
         reply = await post(port, body, "application/json; charset=utf-8", Origin="http://localhost")
         assert reply.status == 200
-        assert reply.json == {"id": bus.notices[0]["id"]}
+        assert reply.json == {"id": bus.notices[0]["id"], "raised": False}
         assert bus.calls[-1][:2] == ("board.post@1", {"text": "Tea at five", "name": "Marta"})
         assert (await post(port, b'{"text":"\xc3\xa4","name":" "}')).status == 200
         assert bus.calls[-1][:2] == ("board.post@1", {"text": "\u00e4"})

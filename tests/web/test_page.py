@@ -159,6 +159,41 @@ def test_what_others_post_comes_by_itself_and_is_only_text(tmp_path: Path) -> No
     stage(tmp_path, play)
 
 
+def test_a_call_for_help_stands_first_and_a_person_can_say_otherwise(tmp_path: Path) -> None:
+    async def play(on: Stage) -> None:
+        await on.browser.size(360, 740, phone=True)
+        for n, text in enumerate(("Choir on Thursday", "We can't get out, the water is rising", "Bread at six")):
+            on.bus.add(text, ago_s=600 - n)
+        on.bus.notices[1]["hint"] = {
+            "labels": ["rescue", "flood", "urgent"], "urgent": True, "by": "triage",
+            "why": {"urgent": [["en", "cant get out"], ["en", EVIL]], "rescue": [["en", "cant get out"]]}}
+        await on.open()
+        await on.browser.until("document.querySelectorAll('.notice').length == 3")
+        first = (await on.texts(".notice .text"))[0]
+        assert first == "We can't get out, the water is rising"
+        said = await on.texts(".notice.urgent .hint p")
+        assert said[0] == "Looks like a call for help"
+        assert said[1] == f"rescue \u00b7 flood \u2013 because of \u201ccant get out\u201d, \u201c{EVIL}\u201d"
+        await on.shot("urgent.png", whole=True)
+        assert await on.browser.eval("document.documentElement.scrollWidth") <= 360, "it scrolls sideways"
+        await on.browser.eval("document.querySelector('.notice.urgent button').click()")
+        await on.browser.until("document.querySelectorAll('.notice.urgent').length == 0", 5)
+        assert (await on.texts(".notice .text"))[0] == "Bread at six"
+        assert "Someone says: not a call for help" in await on.texts(".hint p")
+        assert len(await on.texts(".notice")) == 3, "nothing is hidden"
+        await on.browser.eval("[...document.querySelectorAll('.hint button')].find(e => e.innerText == "
+                              "'This is a call for help').click()")
+        await on.browser.until("document.querySelectorAll('.notice.urgent').length == 1", 5)
+        await on.browser.type("#text", "Oma ist gest\u00fcrzt")
+        await on.browser.eval("document.getElementById('urgent').click()")
+        await on.browser.eval("document.getElementById('send').click()")
+        await on.browser.until("document.getElementById('post-said').innerText.includes('goes ahead')")
+        assert (await on.texts(".notice.urgent .text"))[0] == "Oma ist gest\u00fcrzt"
+        assert not await on.browser.eval("document.getElementById('urgent').checked")
+
+    stage(tmp_path, play)
+
+
 def test_a_failed_post_keeps_the_words(tmp_path: Path) -> None:
     async def play(on: Stage) -> None:
         await on.open()
@@ -233,10 +268,10 @@ def test_it_is_used_by_keyboard_alone(tmp_path: Path) -> None:
     async def play(on: Stage) -> None:
         await on.open()
         visited = []
-        for _ in range(5):
+        for _ in range(6):
             await on.browser.key("Tab")
             visited.append(await on.browser.eval("document.activeElement.id || document.activeElement.className"))
-        assert visited == ["skip", "state-line", "text", "from", "send"]
+        assert visited == ["skip", "state-line", "text", "from", "urgent", "send"]
         await on.browser.eval("document.getElementById('text').focus()")
         await on.browser("Input.insertText", text="By keyboard")
         await on.browser.key("Enter", ctrl=True)

@@ -126,7 +126,7 @@ class _Paper:
 def capabilities() -> str:
     """docs/CAPABILITIES.md"""
     paper: Any = _Paper()
-    services = provide_all(paper, paper, paper, seed=b"", recent=lambda after, limit: [])
+    services = provide_all(paper, paper, paper, seed=b"", recent=lambda after, limit: [], hints=paper)
     services += ModelServices(paper, paper).services()
     services += provide_radio(paper, paper)
     services += EmergencyServices(paper).services()

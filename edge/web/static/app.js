@@ -1,6 +1,7 @@
 // The page's own program: asks the node, shows the answers, posts notices. All words are in texts.js. What people wrote
 // is only ever set as textContent. Times are counted from the node's clock, so a wrong phone clock does no harm.
 import {POLL_MS, ROWS, ask, begin as reach, follow, gone, isFollowing, unfollow} from "./node.js";
+import {hintOf, urgentFirst} from "./hints.js";
 import {TEXTS} from "./texts.js";
 
 const RETRY_MS = 4000, ROWS_MAX = 200;
@@ -164,7 +165,7 @@ function showFacts(status) {
 function showBoard() {
   const notices = now.notices, fresh = now.seen ? notices.filter((notice) => !now.seen.has(notice.id)) : [];
   const isFresh = new Set(fresh.map((notice) => notice.id));
-  $("notices").replaceChildren(...notices.map((notice) => noticeCard(notice, isFresh.has(notice.id))));
+  $("notices").replaceChildren(...urgentFirst(notices, nodeTime()).map((notice) => noticeCard(notice, isFresh.has(notice.id))));
   show("board-said", notices.length ? "" : words.empty);
   $("older").hidden = notices.length < now.rows || now.rows >= ROWS_MAX;
   if (fresh.length) $("say").textContent = fill(words.new_from, {name: fresh[0].name || words.someone});
@@ -172,7 +173,8 @@ function showBoard() {
 }
 
 function noticeCard(notice, fresh) {
-  const card = make("li", fresh ? "notice fresh" : "notice"), name = notice.name || words.someone;
+  const urgent = notice.hint && notice.hint.urgent ? " urgent" : "", name = notice.name || words.someone;
+  const card = make("li", "notice" + (fresh ? " fresh" : "") + urgent);
   const badge = make("span", "badge tint" + Array.from(notice.name || "").reduce((sum, one) => sum + one.codePointAt(0), 0) % 5,
     notice.name ? Array.from(name)[0].toUpperCase() : "");
   badge.setAttribute("aria-hidden", "true");
@@ -181,7 +183,7 @@ function noticeCard(notice, fresh) {
   who.dir = text.dir = "auto";
   meta.append(timeOf(notice.time_ms), " · " + placeOf(notice));
   head.append(who, meta);
-  card.append(badge, head, text);
+  card.append(badge, head, text, hintOf(notice, words, {make, fill}, mark));
   return card;
 }
 
@@ -236,6 +238,16 @@ function whyNot(error) {
   return error.code ? words.kept + " " + error.message : words.unsure;
 }
 
+async function mark(id, urgent) {
+  try {
+    await ask("/api/mark", {id, urgent});
+    await refresh("board");
+  } catch (error) {
+    $("say").textContent = words.mark_failed;
+    if (now.notices) showBoard();
+  }
+}
+
 async function post(event) {
   event.preventDefault();
   const text = $("text").value.trim(), name = $("from").value.trim(), status = now.status;
@@ -247,11 +259,12 @@ async function post(event) {
   $("send").textContent = words.posting;
   said("", "");
   try {
-    await ask("/api/board", name ? {text, name} : {text});
+    const answer = await ask("/api/board", {text, ...(name && {name}), ...($("urgent").checked && {urgent: true})});
+    $("urgent").checked = false;
     if ($("text").value.trim() === text) $("text").value = "";
     keep("sessionStorage", "draft", $("text").value);
     keep("localStorage", "name", name);
-    said(words.posted, "good");
+    said(answer.raised ? words.raised : words.posted, "good");
     tellNote();
     await refresh("board");
   } catch (error) {
