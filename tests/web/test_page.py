@@ -188,7 +188,7 @@ def test_a_call_for_help_stands_first_and_a_person_can_say_otherwise(tmp_path: P
         await on.browser.eval("document.getElementById('urgent').click()")
         await on.browser.eval("document.getElementById('send').click()")
         await on.browser.until("document.getElementById('post-said').innerText.includes('goes ahead')")
-        assert (await on.texts(".notice.urgent .text"))[0] == "Oma ist gest\u00fcrzt"
+        await on.browser.until("document.querySelector('.notice.urgent .text').innerText.startsWith('Oma')")
         assert not await on.browser.eval("document.getElementById('urgent').checked")
 
     stage(tmp_path, play)
