@@ -22,12 +22,14 @@ from edge.ports import PAGE, BusPort, NodePort
 from edge.web.condition import condition
 from edge.web.guard import Buckets, client_of, is_here, same_origin
 from edge.web.live import Live
+from edge.web.persons import Persons
 
 STATIC = {
     "/": ("index.html", "text/html; charset=UTF-8"),
     "/texts.js": ("texts.js", "text/javascript; charset=UTF-8"),
     "/node.js": ("node.js", "text/javascript; charset=UTF-8"),
     "/hints.js": ("hints.js", "text/javascript; charset=UTF-8"),
+    "/emergency.js": ("emergency.js", "text/javascript; charset=UTF-8"),
     "/app.js": ("app.js", "text/javascript; charset=UTF-8"),
     "/style.css": ("style.css", "text/css; charset=UTF-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
@@ -70,6 +72,7 @@ def make_app(bus: BusPort, node: NodePort, *, metrics: Callable[[], str] | None 
         app.get(url)(_guarded(handler))
     app.post("/api/board")(_guarded(pages.post))
     app.post("/api/mark")(_guarded(pages.mark))
+    app.post("/api/emergency")(_guarded(pages.act))
     if models_api:
         app.route("/v1/<path:rest>", methods=["GET", "POST"])(pages.models)
     for status, code, message in (
@@ -94,6 +97,7 @@ class _Pages:
         self._metrics = metrics
         self._buckets = buckets
         self._live = Live(bus)
+        self._persons = Persons(self._call)
 
     async def _call(self, name: str, params: dict[str, Any] | None = None) -> Any:
         return await self._bus.call(name, params, caller=PAGE, deadline_ms=DEADLINE_MS)
@@ -114,6 +118,7 @@ class _Pages:
             "text_bytes_max": limits.TEXT_BYTES_MAX,
             "name_bytes_max": NAME_BYTES_MAX,
             "ttl_s": limits.TTL_S_DEFAULT,
+            "emergency": await self._persons.facts(),
         })
 
     async def board(self, request: Request) -> Response:
@@ -138,6 +143,12 @@ class _Pages:
         if wait_ms := self._buckets.take(_address(request)):
             return _too_many("marks", wait_ms)
         return _json(await self._call("triage.mark@1", params))
+
+    async def act(self, request: Request) -> Response:
+        _admit(request)
+        if wait_ms := self._buckets.take(_address(request)):
+            return _too_many("requests", wait_ms)
+        return _json(await self._persons.act(_address(request), request.body or b""))
 
     async def events(self, request: Request) -> Response:
         client = client_of(_address(request))

@@ -46,6 +46,31 @@ def is_here(address: str) -> bool:
     return client_of(address) in _HERE
 
 
+def is_near(address: str) -> bool:
+    """Whether a client is in a network of ours, or beside us: a private or link-local address, the first half of one of
+    our own IPv6 addresses, or no address at all but a link's name, as over BLE."""
+    address = address.partition("%")[0].removeprefix("::ffff:").lower()
+    if is_here(address):
+        return True
+    if ":" in address:
+        return address[:2] in ("fc", "fd") or address.startswith("fe8") or client_of(address) in _own_networks()
+    parts = address.split(".")
+    if len(parts) != 4 or not address.replace(".", "").isdigit():
+        return "." not in address
+    first, second = int(parts[0]), int(parts[1])
+    return first == 10 or (first, second) in ((192, 168), (169, 254)) or (first == 172 and 16 <= second < 32)
+
+
+def _own_networks() -> set[str]:
+    """The first halves of this machine's own IPv6 addresses, as client_of gives them."""
+    try:
+        with open("/proc/net/if_inet6") as file:
+            rows = [line.split()[0] for line in file]
+    except OSError:
+        return set()
+    return {client_of(":".join(f"{int(row[at:at + 4], 16):x}" for at in range(0, 32, 4))) for row in rows}
+
+
 def client_of(address: str) -> str:
     """The text that stands for one client: the IPv4 address, or the /64 of an IPv6 one (phones change the rest)."""
     if address.startswith("::ffff:"):

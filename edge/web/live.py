@@ -17,7 +17,9 @@ PAGES_MAX = 32
 PAGES_PER_CLIENT_MAX = 6
 HEARTBEAT_S = 20.0
 GATHER_S = 0.25  # hints of so long run together
-HINTS = {"message": "board", "triage": "board", "peer": "peers", "status": "status"}  # bus topic -> event name
+HINTS = {  # bus topic -> event name
+    "message": "board", "triage": "board", "peer": "peers", "status": "status", "emergency": "status",
+}
 
 
 class Live:

@@ -38,6 +38,11 @@ class FakeBus:
         self.neighbours: list[dict[str, Any]] = []
         self.facts: dict[str, Any] = {
             "up_s": 7260, "messages": [[0, 0], [1, 2], [2, 5], [3, 0]], "version": "0.1.0", "time_quality": 4}
+        self.situation: dict[str, Any] = {
+            "condition": {"state": "calm", "for_s": None, "why": "nothing says otherwise", "codes": [], "over": False},
+            "reach": {"state": "normal", "for_s": 60, "why": "a name server answers", "codes": ["names.answers"],
+                      "over": False},
+            "person": "none", "stopped": "", "stopped_here": False, "policy": {"theme": "calm"}}
         self.calls: list[tuple[str, dict[str, Any], Any]] = []
         self.fail: dict[str, Exception] = {}
         self.left = asyncio.Event()  # a subscription was closed
@@ -64,7 +69,21 @@ class FakeBus:
             return made | {"raised": raised}
         if capability == "triage.mark@1":
             return self.mark(**(params or {}))
+        if capability.startswith("emergency."):
+            return self.emergency(capability.removesuffix("@1").rpartition(".")[2], params or {})
         raise NotFound(capability)
+
+    def emergency(self, verb: str, params: dict[str, Any]) -> dict[str, Any]:
+        if verb == "declare":
+            level = params["level"]
+            state, why = {"none": ("recovery", "a person says that it is over")}.get(
+                level, (level, "a person says that this is so (at the page)"))
+            self.situation |= {"person": level, "policy": {"theme": state}, "condition": {
+                "state": state, "for_s": 0, "why": why, "codes": [f"person.{level}"], "over": level == "none"}}
+        elif verb in ("stop", "resume"):
+            stopped = verb == "stop"
+            self.situation |= {"stopped": "stopped by a person at the page" if stopped else "", "stopped_here": stopped}
+        return dict(self.situation)
 
     def add(self, text: str, name: str = "", author: bytes = KEY, ago_s: int = 0) -> dict[str, Any]:
         row = {"id": (len(self.notices) + 1).to_bytes(16, "big").hex(), "author": author.hex(), "text": text,

@@ -268,14 +268,60 @@ def test_it_is_used_by_keyboard_alone(tmp_path: Path) -> None:
     async def play(on: Stage) -> None:
         await on.open()
         visited = []
-        for _ in range(6):
+        for _ in range(7):
             await on.browser.key("Tab")
             visited.append(await on.browser.eval("document.activeElement.id || document.activeElement.className"))
-        assert visited == ["skip", "state-line", "text", "from", "urgent", "send"]
+        assert visited == ["skip", "state-line", "help-link", "text", "from", "urgent", "send"]
         await on.browser.eval("document.getElementById('text').focus()")
         await on.browser("Input.insertText", text="By keyboard")
         await on.browser.key("Enter", ctrl=True)
         await on.browser.until("document.querySelectorAll('.notice').length == 1")
+
+    stage(tmp_path, play)
+
+
+def test_a_person_declares_an_emergency_and_stops_the_node(tmp_path: Path) -> None:
+    async def press(on: Stage, what: str) -> None:
+        await on.browser.eval(f"document.getElementById('do-{what}').click()")
+        await on.browser.until("!document.getElementById('confirm').hidden", 5)
+        assert await on.browser.eval("document.activeElement.id") == "confirm-no", "a hasty Enter does nothing"
+
+    async def yes(on: Stage) -> None:
+        await on.browser.eval("document.getElementById('confirm-yes').click()")
+        await on.browser.until("document.getElementById('help-said').textContent == 'Done.'", 5)
+
+    async def play(on: Stage) -> None:
+        await on.browser.size(360, 740, phone=True)
+        await on.open()
+        await on.browser.until("document.documentElement.dataset.theme == 'calm'", 5)
+        assert await on.browser.eval("document.getElementById('situation').hidden")
+        await press(on, "emergency")
+        await on.shot("question.png")
+        assert on.bus.situation["person"] == "none", "the question alone does nothing"
+        await on.browser.eval("document.getElementById('confirm-no').click()")
+        assert await on.browser.eval("document.getElementById('confirm').hidden")
+        await press(on, "emergency")
+        await yes(on)
+        assert on.bus.situation["person"] == "emergency"
+        assert await on.browser.eval("document.documentElement.dataset.theme") == "emergency"
+        assert await on.texts("#situation p:first-child") == [
+            "Emergency. Somebody here says that this is an emergency."]
+        await press(on, "stop")
+        await yes(on)
+        assert (await on.texts("#situation-stopped"))[0].startswith("This node is stopped (stopped by a person")
+        await on.browser.eval("window.scrollTo(0, 0)")
+        await on.shot("emergency.png")
+        assert await on.browser.eval("document.documentElement.scrollWidth") <= 360
+        on.bus.emergency("resume", {})
+        on.bus.emergency("declare", {"level": "none"})
+        on.bus.publish("emergency", {"condition": "recovery"})
+        await on.browser.until("document.documentElement.dataset.theme == 'recovery'", 5)
+        assert await on.browser.eval("document.getElementById('situation-stopped').hidden")
+        on.bus.situation["reach"] = {"state": "offline", "for_s": 1, "why": "the router does not answer",
+                                     "codes": ["gateway.silent"], "over": False}
+        on.bus.publish("emergency", {"condition": "recovery"})
+        await on.browser.until("!document.getElementById('situation-reach').hidden", 5)
+        assert await on.texts("#situation-reach") == ["There is no internet: the router does not answer."]
 
     stage(tmp_path, play)
 

@@ -70,6 +70,11 @@ def test_colours_can_be_read(scheme: str) -> None:
              ("amber", "amber-wash", 4.5), ("red", "red-wash", 4.5), ("on-green", "green", 4.5),
              ("on-green", "green-deep", 4.5), ("green", "paper", 4.5), ("lamp", "paper", 3)]
     pairs += [("white", f"tint{n}", 4.5) for n in range(5)]
+    for theme, colour in re.findall(r"(?m)^(\[data-theme=\w+\] \.top|\.top|button\.grave\S*) \{ background: (#\w{6})",
+                                    FILES["style.css"]):
+        colours |= {theme: colour, "head": "#fffefa", "tagline": "#dcebe2"}
+        pairs += [("head", theme, 4.5), ("tagline", theme, 4.5)]
+    assert len(pairs) == 16 + 2 * 6
     for front, back, least in pairs:
         a, b = sorted((luminance(colours[front]), luminance(colours[back])), reverse=True)
         assert (a + 0.05) / (b + 0.05) >= least, f"{front} on {back}: {(a + 0.05) / (b + 0.05):.2f}"

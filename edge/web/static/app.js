@@ -2,6 +2,7 @@
 // is only ever set as textContent. Times are counted from the node's clock, so a wrong phone clock does no harm.
 import {POLL_MS, ROWS, ask, begin as reach, follow, gone, isFollowing, unfollow} from "./node.js";
 import {hintOf, urgentFirst} from "./hints.js";
+import * as emergency from "./emergency.js";
 import {TEXTS} from "./texts.js";
 
 const RETRY_MS = 4000, ROWS_MAX = 200;
@@ -142,6 +143,7 @@ function showStatus() {
     return make("li", "", fill(text, {where, text: item.text}));
   }));
   $("missing").hidden = !missing.length;
+  if (status.emergency) emergency.show(status.emergency);
   showFacts(status);
   tellNote();
 }
@@ -295,6 +297,7 @@ function begin() {
     element.placeholder = words[element.dataset.tPlaceholder];
   }
   show("state-word", words.asking);
+  emergency.begin(words.emergency, refresh);
   $("text").value = keep("sessionStorage", "draft");
   $("from").value = keep("localStorage", "name");
   $("text").addEventListener("input", () => { keep("sessionStorage", "draft", $("text").value); tellNote(); });

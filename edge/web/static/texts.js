@@ -80,6 +80,52 @@ export const TEXTS = {
     unnamed: "A node without a name",
     visitor: "not of this community",
 
+    help_link: "Something wrong?",
+    help: "If something is wrong",
+    help_text: "You need no key for this, only to be here. Everybody near will see it.",
+    emergency: {
+      states: {watch: "Be attentive.", emergency: "Emergency.", recovery: "It is over, we keep watching.", calm: ""},
+      reach: {degraded: "The internet is only partly there:", offline: "There is no internet:", unknown: "", normal: ""},
+      stopped: "This node is stopped ({why}). Alerts and direct messages still go out; notices wait here.",
+      // What the node says of itself, by its code. What is not here is shown as the node says it, in English.
+      reasons: {
+        "person.watch": "Somebody here asks for attention.",
+        "person.emergency": "Somebody here says that this is an emergency.",
+        "alert.watch": "There is an official warning for this place.",
+        "alert.emergency": "There is an official alert for this place.",
+        "reports.emergency": "Neighbours agree that there is an emergency.",
+        "power.battery": "The mains have failed; the node runs on its battery.",
+        "power.low": "The mains have failed, and the node's battery is low.",
+        "dark.yes": "Mains and internet have both been gone for a while.",
+      },
+      over: {
+        "person.watch": "Somebody here says that it is over.",
+        "person.emergency": "Somebody here says that it is over.",
+        "alert.watch": "The official warning has ended.",
+        "alert.emergency": "The official alert has ended.",
+      },
+      actions: {
+        emergency: "This is an emergency", over: "It is over", stop: "Stop this node", resume: "Let it go on",
+      },
+      questions: {
+        emergency: "Everybody on this node will see that there is an emergency here, and other nodes are told. Is it one?",
+        over: "Everybody will see that it is over. Is it?",
+        stop: "Its models stop, and it passes on nothing but alerts and direct messages, until somebody here lets it go on. Stop it?",
+        resume: "It passes on notices and answers questions again. Let it go on?",
+      },
+      yes: {
+        emergency: "Yes, it is an emergency", over: "Yes, it is over", stop: "Yes, stop it", resume: "Yes, let it go on",
+      },
+      no: "No, go back",
+      done: "Done.",
+      failed: "That did not work. Nothing was changed, as far as we know. Please try again.",
+      errors: {
+        unauthorized: "Only somebody in the node's own network can do that.",
+        bad_request: "That took too long. Please try again.",
+        rate_limited: "That was a lot in a short time. Please wait a little.",
+      },
+    },
+
     about: "This node",
     about_text: "This page comes from a small box nearby. It needs no internet, no app and no account. Notices travel from box to box; names are as people gave them.",
     fact_messages: "Messages kept",
