@@ -7,7 +7,7 @@ dict with text keys. No floats.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -167,6 +167,8 @@ class AlertsPort(Protocol):
 class ModelsPort(Protocol):
     """The local models as services see them. A job is what edge/models/worker.py does: {"do": ..., ...}."""
 
+    changed: Callable[[], None]  # to be set: called when there are other models than before
+
     def able(self) -> set[str]:
         """What the installed models can do: "chat", "complete", "embed", "classify"."""
 
@@ -178,6 +180,22 @@ class ModelsPort(Protocol):
 
         Raises NotFound, CapacityExceeded, Unavailable, BadRequest.
         """
+
+    def blob_list(self, blob: str) -> Iterator[bytes]:
+        """The list of a model file's chunks, in pieces. Raises NotFound."""
+
+    def blob_bytes(self, blob: str, at: int, length: int) -> Iterator[list[Any]]:
+        """Some bytes of a model file, in pieces [where in the file, bytes]. Raises NotFound, BadRequest."""
+
+    def fetch(self, bus: BusPort, blob: str, name: str,
+              find: Callable[[set[bytes]], Awaitable[list[bytes]]]) -> AsyncIterator[dict[str, Any]]:
+        """Fetch a model file from the neighbours whose keys find(known) gives: how far it is, then {"end": row}."""
+
+    def offers(self) -> list[dict[str, Any]]:
+        """What sticks offer: {"offer", "name", "bytes", "place", "file"}."""
+
+    def take(self, offer: str) -> AsyncIterator[dict[str, Any]]:
+        """Take in what is offered: how far it is, then {"end": row}. Raises NotFound, Unavailable, CapacityExceeded."""
 
 
 class EmergencyPort(Protocol):

@@ -205,7 +205,7 @@ _COMMANDS = (
     ("backup", "tools.backup_cli:run", "copy the database while the node runs", None),
     ("keys", "tools.cli_local:keys", "show the node's public key and fingerprint", _keys),
     ("doctor", "tools.doctor:run", "look for what is broken and say how to mend it", _doctor),
-    ("model", "tools.model_cli:run", "add, list and remove local models", None),
+    ("model", "tools.model_cli:run", "local models: add, fetch from neighbours, list, remove", None),
     ("hardware", "tools.hardware:run", "say what this machine is, and check it", None),
     ("console", "tools.console:run", "the node's console, here or on a serial line", None),
     ("disk", "tools.machine_cli:disk", "room and health of the card or disk", None),

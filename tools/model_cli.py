@@ -1,16 +1,17 @@
-"""waypost model: add, list, info, remove. The models are files in the node's directory, with or without a running node.
+"""waypost model: add, fetch, list, info, remove. Models are files in the node's directory, whether a node runs or not.
 
 A running node is told when there is something new; what it can do with a model is its own matter. Copying and checking
-is done here, in this process, so that the node answers meanwhile.
+is done here, in this process, so that the node answers meanwhile; fetching from neighbours is the node's work.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 
 from edge import config
-from edge.errors import BadRequest, NotRunning
+from edge.errors import BadRequest, DeadlineExceeded, NotFound, NotRunning
 from edge.models import adding, budget
 from edge.models.catalogue import Catalogue
 from edge.models.front import FOLDER
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from edge.models.catalogue import Record
 
+FETCH_MS = 600_000
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verbs of `waypost model`."""
@@ -32,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("file", metavar="FILE", help="the model file, on this machine or a stick")
     add.add_argument("--name", default=None, help="what it is called here (default: as the file)")
     add.add_argument("--no-pin", action="store_true", help="it may go by itself when another model needs the room")
-    verbs.add_parser("list", help="the models that are here", allow_abbrev=False)
+    fetch = verbs.add_parser("fetch", help="copy a model from neighbours, through the running node", allow_abbrev=False)
+    fetch.add_argument("name", metavar="NAME", help="its name there, or its id")
+    show_all = verbs.add_parser("list", help="the models that are here, and on sticks", allow_abbrev=False)
+    show_all.add_argument("--near", action="store_true", help="those that neighbours have, instead")
     info = verbs.add_parser("info", help="what one model is, and whether it fits this machine", allow_abbrev=False)
     info.add_argument("name", metavar="NAME", help="its name, or the beginning of its id")
     remove = verbs.add_parser("remove", help="delete a model", allow_abbrev=False)
@@ -40,19 +46,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """waypost model add | list | info | remove"""
+    """waypost model add | fetch | list | info | remove"""
     if not os.path.isdir(args.dir):
         raise NotRunning("there is no node in this directory", where=args.dir, hint="choose one with --dir, or start a "
                          "node in it first: waypost run")
     settings = config.load(args.dir)[0]
     _as_owner(args.dir)
     catalogue = Catalogue(os.path.join(args.dir, FOLDER), settings["models.quota_mb"] * 1000000)
-    return int({"add": _add, "list": _list, "info": _info, "remove": _remove}[args.verb](args, catalogue, settings))
+    return int(_VERBS[args.verb](args, catalogue, settings))
 
 
 def _add(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
     try:
-        record = adding.add_file(catalogue, args.file, name=args.name, pinned=not args.no_pin, told=_progress(args))
+        record = adding.add_file(catalogue, args.file, name=args.name, pinned=not args.no_pin,
+                                 told=_progress(args, "copied"))
     except OSError as error:
         raise BadRequest(f"can't be read: {error.strerror}", where=str(error.filename or args.file)) from None
     _tell(args.dir)
@@ -64,11 +71,63 @@ def _add(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config
     return 0
 
 
+def _fetch(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
+    told = _progress(args, "fetched")
+    name = ""
+    with Client(args.dir) as client:
+        while not name:
+            try:
+                for item in client.stream("models.fetch@1", {"model": args.name}, deadline_ms=FETCH_MS):
+                    name = item.get("end", {}).get("name", "")
+                    if told is not None and item.get("bytes"):
+                        told(item["have"], item["bytes"])
+            except DeadlineExceeded:
+                continue  # a call has an end, the fetching goes on
+    record = catalogue.find(name)
+    if args.json:
+        show.print_json(_row(record))
+    else:
+        print(f"{record.name}: {show.size(record.bytes)}, {', '.join(record.does)}")
+        print(_fit(record, settings))
+    return 0
+
+
+def _near(args: argparse.Namespace) -> int:
+    with Client(args.dir) as client:
+        near = client.call("models.near@1") or []
+    if args.json:
+        show.print_json(near)
+    elif not near:
+        print("no neighbour has a model")
+    else:
+        rows = [(one["name"], show.size(one["bytes"]), ", ".join(one["does"]), one["id"][:16], row["name"])
+                for row in near for one in row["models"]]
+        print(show.table(("name", "size", "does", "id", "node"), rows))
+        print("waypost model fetch NAME copies one here")
+    return 0
+
+
+def _on_sticks(directory: str) -> list[dict[str, Any]]:
+    """What the running node sees on sticks; nothing where none runs."""
+    try:
+        with Client(directory) as client:
+            return client.call("models.offers@1") or []
+    except (NotRunning, NotFound):
+        return []
+
+
 def _list(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
+    if args.near:
+        return _near(args)
     records = catalogue.records()
     if args.json:
         show.print_json([_row(record) for record in records])
-    elif not records:
+        return 0
+    for one in _on_sticks(args.dir):
+        path = os.path.join(one["place"], one["file"])
+        what = f"{show.clean(one['name'])}, {show.size(one['bytes'])}"
+        print(f"on a stick: {what}; waypost model add {shlex.quote(path)}")
+    if not records:
         print("there are no models; waypost model add FILE takes one in")
     else:
         rows = [(record.name, show.size(record.bytes), record.facts.get("type", record.kind), ", ".join(record.does),
@@ -142,12 +201,15 @@ def _as_owner(directory: str) -> None:
         os.seteuid(owner.st_uid)
 
 
-def _progress(args: argparse.Namespace) -> Any:
+def _progress(args: argparse.Namespace, what: str) -> Any:
     if args.json or not sys.stderr.isatty():
         return None
 
     def told(done: int, size: int) -> None:
         end = "\n" if done == size else "\r"
-        print(f"copied {done * 100 // size:3} % of {show.size(size)}", end=end, file=sys.stderr, flush=True)
+        print(f"{what} {done * 100 // size:3} % of {show.size(size)}", end=end, file=sys.stderr, flush=True)
 
     return told
+
+
+_VERBS = {"add": _add, "fetch": _fetch, "list": _list, "info": _info, "remove": _remove}

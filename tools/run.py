@@ -149,10 +149,14 @@ class Run:
 
     def _provide_models(self) -> None:
         from edge.models.front import BEAT_S, Models
+        from edge.services.blobs import Blobs
         from edge.services.models import ModelServices
 
         self.models = models = Models(self.directory, self.config.section("models"), self.log)
         ModelServices(self.bus, models).provide()
+        for service in Blobs(self.bus, self.node, models).services():
+            service.provide(self.bus)
+        models.watch_sticks(lambda offers: self.bus.publish("sticks", {"offers": len(offers)}))
         if models.able():
             self.tasks.start("models", lambda beat: models.follow(self.bus, beat), quiet_ms=2000 * BEAT_S)
 

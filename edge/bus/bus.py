@@ -520,4 +520,6 @@ async def _by(due_s: float, awaitable: Awaitable[T], what: object) -> T:
 
 
 def _lane(capability: str) -> int:
+    if capability.startswith(names.BULK_PREFIX):
+        return limits.LANE_BULK
     return limits.LANE_ALERT if is_alert(capability) else limits.LANE_COMMUNITY

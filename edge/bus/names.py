@@ -17,6 +17,7 @@ NAME_CHARS_MAX = 64
 NUMBER_MAX = 999
 ALLOWED = '"name@major" or "name@major.minor": small letters, digits, "_" and "." in the name, numbers up to 999'
 ALERT_PREFIX = "alert."
+BULK_PREFIX = "blob."  # their frames make way for all others
 
 _CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
 

@@ -133,14 +133,14 @@ class Catalogue:
 
     # --- adding and removing
 
-    def make_room(self, size: int) -> list[str]:
-        """See that `size` bytes more fit quota and disk; unpinned models go first. The names of those that went.
-
-        Raises CapacityExceeded, and then nothing has gone.
+    def make_room(self, size: int, keep: str = "") -> list[str]:
+        """See that `size` bytes more fit quota and disk. What was fetched in part goes first, but for the blob `keep`,
+        then unpinned models; gives the names of these. Raises CapacityExceeded, and then no model has gone.
         """
         os.makedirs(os.path.join(self.directory, "blobs"), mode=0o700, exist_ok=True)
-        disk = os.statvfs(self.directory)
-        free = min(self.quota_bytes - self.used_bytes(), disk.f_bavail * disk.f_frsize - FREE_BYTES_MIN)
+        if self._free_bytes() < size:
+            self._drop_parts(keep)
+        free = self._free_bytes()
         leave: list[Record] = []
         for record in sorted((one for one in self.records() if not one.pinned), key=self._used_ns):
             if free >= size:
@@ -153,6 +153,17 @@ class Catalogue:
         for record in leave:
             self.remove(record)
         return [record.name for record in leave]
+
+    def _free_bytes(self) -> int:
+        disk = os.statvfs(self.directory)
+        return min(self.quota_bytes - self.used_bytes(), disk.f_bavail * disk.f_frsize - FREE_BYTES_MIN)
+
+    def _drop_parts(self, keep: str) -> None:
+        known = {keep, *(record.blob for record in self.records())}
+        for name in os.listdir(os.path.join(self.directory, "blobs")):
+            blob, _, end = name.partition(".")
+            if blob not in known and end in ("part", "have", "chunks"):
+                os.unlink(self.path(blob, "." + end))
 
     def used_bytes(self) -> int:
         """Bytes of all files here, those being fetched too."""

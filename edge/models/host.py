@@ -140,7 +140,7 @@ class Host:
         if count >= BREAKS_MAX and rest_s > 0:
             raise Unavailable(f"{record.name} broke {count} times in a row", hint=f"try again in {int(rest_s) + 1} s")
         need, roomy = self.admit(record)
-        fd = self._catalogue.open(record)
+        fd = await self._open(record)
         try:
             await self._leave()
             session = self._session = Session(record, self._ended)
@@ -156,6 +156,15 @@ class Host:
             os.close(fd)
         said = ", ".join(f"{key} {session.facts.get(key)}" for key in _SAID)
         self._log("info", f"models: {record.name} is loaded: {said}")
+
+    async def _open(self, record: Record) -> int:
+        """The model's file, checked again beside the loop where that is due."""
+        opening = asyncio.get_running_loop().run_in_executor(None, self._catalogue.open, record)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(lambda done: None if done.exception() else os.close(done.result()))
+            raise
 
     async def _leave(self) -> None:
         """End the worker that is there; its memory has come back on return."""

@@ -37,6 +37,7 @@ class ModelServices:
         self._bus = bus
         self._models = models
         self._offered: set[str] = set()
+        models.changed = self.refresh
         self._by_need = {
             "chat": Service("llm.chat", MEMBER, "continue a conversation with a local model", (
                 _messages(), *_writing()), self.chat, streams=True),

@@ -13,6 +13,7 @@ from edge import errors
 from edge.bus import bus, health, names, peers, wire
 from edge.ports import TRUST_NAMES
 from edge.services import provide_all, provide_radio
+from edge.services.blobs import Blobs
 from edge.services.emergency import EmergencyServices
 from edge.services.models import ModelServices
 from edge.services.service import REQUIRED
@@ -127,7 +128,7 @@ def capabilities() -> str:
     """docs/CAPABILITIES.md"""
     paper: Any = _Paper()
     services = provide_all(paper, paper, paper, seed=b"", recent=lambda after, limit: [], hints=paper)
-    services += ModelServices(paper, paper).services()
+    services += [*ModelServices(paper, paper).services(), *Blobs(paper, paper, paper).services()]
     services += provide_radio(paper, paper)
     services += EmergencyServices(paper).services()
     services.sort(key=lambda service: service.name)
