@@ -10,7 +10,7 @@ import os
 
 from edge.triage import lexicon
 from edge.triage.model import Model
-from edge.triage.words import words
+from edge.words import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

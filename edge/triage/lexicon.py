@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from edge.triage.words import words
+from edge.words import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

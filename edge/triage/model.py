@@ -15,7 +15,7 @@ from bisect import bisect_left
 from math import exp, sqrt
 from zlib import crc32
 
-from edge.triage.words import features
+from edge.words import features
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

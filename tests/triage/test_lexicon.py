@@ -8,7 +8,7 @@ import pytest
 
 from edge.triage import lexicon
 from edge.triage.judge import LABELS, open_judge
-from edge.triage.words import words
+from edge.words import words
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LEXICON = open_judge(use_model=False)

@@ -13,7 +13,7 @@ import pytest
 from edge.triage import judge as judges
 from edge.triage.judge import LABELS, MODEL_PATH, Judge, open_judge
 from edge.triage.model import Model, pack
-from edge.triage.words import words
+from edge.words import words
 
 with open(MODEL_PATH, "rb") as _file:
     SHIPPED = _file.read()

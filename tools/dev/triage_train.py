@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from edge.triage import lexicon
 from edge.triage import model as models
 from edge.triage.judge import LABELS, MODEL_PATH, MODEL_WORDS_MIN, Judge
-from edge.triage.words import features, words
+from edge.words import features, words
 from tools import triage_data as data
 
 TYPE_CHECKING = False

@@ -1,7 +1,8 @@
-"""The words of a text as triage sees them: small letters, Latin accents taken off, nothing but letters and digits.
+"""The words of a text as triage and classifiers of texts see them: small letters, Latin accents taken off, nothing but
+letters and digits.
 
-`features` is what the model was trained on, so a change here asks for a new model (tools/dev/triage_train.py). It
-knows no language and no label.
+`features` is what models were trained on, so a change here asks for new ones (tools/dev/triage_train.py). It knows no
+language and no label.
 """
 
 from __future__ import annotations
