@@ -2,7 +2,7 @@
 
 It decides what a setting may be and says in words what is wrong with one that isn't: file, line, column, what was
 allowed, what to do. A broken file never stops a node: each bad setting falls back to its default and is reported, and
-where the community key itself can't be read the LAN stays off, for a node that can't prove its membership must not
+where the community key itself can't be read all links stay off, for a node that can't prove its membership must not
 talk as a stranger instead. It never opens a socket and never prints a secret. docs/CONFIG.md is made from this table.
 """
 
@@ -112,6 +112,13 @@ KEYS = (
     Key("emergency.watch", "policy", (), "the same for watch"),
     Key("emergency.emergency", "policy", (), "the same for emergency"),
     Key("emergency.recovery", "policy", (), "the same for recovery"),
+    Key("ble.enabled", "bool", False, "talk over Bluetooth LE, to nodes, leaves and phones in reach"),
+    Key("ble.adapter", "text", "", "the Bluetooth adapter, such as hci1, or its address; empty is the first one"),
+    Key("ble.duty", "choice", "auto", "how often to listen for others: saving where power is short, always in a busy "
+        "hall; auto saves on a battery that is half empty", choices=("auto", "usual", "saving", "always")),
+    Key("ble.out_max", "int", 3, "connections to others at one time; 0 never connects", high=4),
+    Key("ble.in_max", "int", 3, "connections from others at one time; 0 can't be found", high=4),
+    Key("ble.page", "bool", True, "let phones in reach use the page, without a key, like those in the Wi-Fi"),
     Key("community.key", "secret", "", "the key that every node of the community holds; empty is an open node"),
     Key("trust.trusted", "keys", (), "nodes that may call what asks for trust"),
     Key("trust.anchors", "keys", (), "nodes that may call everything, like the person at this machine"),
@@ -121,6 +128,7 @@ KEYS = (
     Key("log.level", "choice", "info", "what goes to the log", choices=("error", "warning", "info", "debug")),
 )
 BY_NAME = {key.name: key for key in KEYS}
+_LINKS_OFF = {"lan.enabled": False, "lora.enabled": False, "ble.enabled": False}
 
 
 class Config:
@@ -168,7 +176,7 @@ def load(directory: str, overrides: Iterable[str] = ()) -> tuple[Config, list[Co
     except OSError as error:
         problems.append(ConfigError(f"can't be read: {error.strerror}", where=path, hint="check its owner and mode"))
         raw = b""
-        values["lan.enabled"] = False
+        values.update(_LINKS_OFF)
     if raw:
         _read_file(path, raw, values, problems)
     for override in overrides:
@@ -219,7 +227,7 @@ def _read_file(path: str, raw: bytes, values: dict[str, Any], problems: list[Con
     except ConfigError as error:
         problems.append(error)
         if b"community" in raw.replace(b"\0", b"").lower():
-            _close_lan(path, values, problems)
+            _close_links(path, values, problems)
         return
     closed = False
     for name, value in sorted(_flat(tables), key=lambda item: _line_of(places.get(item[0], ""))):
@@ -233,12 +241,12 @@ def _read_file(path: str, raw: bytes, values: dict[str, Any], problems: list[Con
             problems.append(error)
             closed = closed or name.startswith("community")
     if closed:
-        _close_lan(path, values, problems)
+        _close_links(path, values, problems)
 
 
-def _close_lan(path: str, values: dict[str, Any], problems: list[ConfigError]) -> None:
-    values["lan.enabled"] = False
-    problems.append(ConfigError("the LAN is off until the community key can be read", where=path))
+def _close_links(path: str, values: dict[str, Any], problems: list[ConfigError]) -> None:
+    values.update(_LINKS_OFF)
+    problems.append(ConfigError("every link is off until the community key can be read", where=path))
 
 
 def _line_of(place: str) -> tuple[int, int]:

@@ -164,6 +164,9 @@ class Node(LinkOwner):
         ask: Any = super().page if self.web is None else self.web.ask
         ask(link, request, answer)
 
+    def presence(self, lanes: int) -> tuple[int, int, list[Any]]:
+        return self.machine.situation.condition, self.machine.situation.battery, self.machine.gossip.digests(lanes)
+
     def trouble(self, link: str, reason: str, text: str) -> None:
         if text:
             self.troubles[link] = (reason, text)

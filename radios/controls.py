@@ -13,7 +13,8 @@ from edge.core.cbor import CodecError
 
 READY, CLOSE = 1, 2
 # the indexes are on the wire: add at the end only
-WORDS = ("closed", "busy", "community_key", "duplicate", "same_key", "self", "stopped", "replaced", "error", "silent")
+WORDS = ("closed", "busy", "community_key", "duplicate", "same_key", "self", "stopped", "replaced", "error", "silent",
+         "idle")
 
 
 def pack_control(kind: int, value: int) -> bytes:

@@ -18,20 +18,21 @@ if BYTES_MAX < (limits.LANES + 1) * LANE_BYTES:
 
 
 class LaneQueue:
-    """Frames that wait. `bytes` counts them."""
+    """Frames that wait. `bytes` counts them; bytes_max and lane_bytes as above, smaller where a link's frames are."""
 
-    __slots__ = ("bytes", "_lanes", "_bytes_max")
+    __slots__ = ("bytes", "_lanes", "_bytes_max", "_lane_bytes")
 
-    def __init__(self, bytes_max: int = BYTES_MAX) -> None:
+    def __init__(self, bytes_max: int = BYTES_MAX, lane_bytes: int = LANE_BYTES) -> None:
         self.bytes = 0
         self._bytes_max = bytes_max
+        self._lane_bytes = lane_bytes
         self._lanes: list[deque[bytes] | None] = [None] * limits.LANES
 
     def put(self, lane: int, frame: bytes) -> bool:
         """Queue one frame; False, and nothing queued, when its lane has no room. Raises ValueError for no such lane."""
         if not 0 <= lane < limits.LANES:
             raise ValueError(f"lane must be 0..{limits.LANES - 1}, not {lane!r}")
-        if self.bytes + len(frame) > self._bytes_max - lane * LANE_BYTES:
+        if self.bytes + len(frame) > self._bytes_max - lane * self._lane_bytes:
             return False
         queue = self._lanes[lane]
         if queue is None:

@@ -71,6 +71,9 @@ class SessionOwner:
         """One link frame, at least one byte."""
         raise NotImplementedError
 
+    def control(self, session: Session, plaintext: bytes) -> None:
+        """A control that is not the session's own: 00, its kind, and more. Here: one of a later version, ignored."""
+
     def drained(self, session: Session) -> None:
         """All that was queued has gone to the transport."""
         raise NotImplementedError
@@ -292,6 +295,8 @@ class Session:
             self.up = True
             self.up_s = asyncio.get_running_loop().time()
             self.owner.established(self)
+        elif not kind and self.up:
+            self.owner.control(self, plaintext)
 
     def _refused(self, word: str) -> None:
         """The other side ends it and has said why."""

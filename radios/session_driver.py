@@ -112,7 +112,7 @@ class SessionDriver(Driver, SessionOwner):
             return
         self._sessions[key] = session
         self._count("session.up")
-        self._owner.peer_up(self._name, key, key, self._member and not session.guest)
+        self._owner.peer_up(self._name, key, key, self._member)
 
     def received(self, session: Session, frame: bytes) -> None:
         """A link frame for the core."""

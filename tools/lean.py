@@ -46,6 +46,17 @@ class Anything:
     __ror__ = __or__
 
 
+class Typed:
+    """Finds nothing, but sees what is imported: packages that look into their own annotations get the real typing."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):  # type: ignore[no-untyped-def]
+        if name in ("bleak", "dbus_fast"):
+            sys.meta_path.remove(Typed)
+            del sys.modules["typing"]
+            __import__("typing")
+
+
 def leave_out() -> None:
     """Arrange sys.modules; before asyncio is imported."""
     for name in ("ssl", "_ssl", "_hashlib"):
@@ -59,6 +70,7 @@ def leave_out() -> None:
     typing = type(sys)("typing")
     typing.__dict__.update(TYPE_CHECKING=False, Protocol=object, __getattr__=lambda name: Anything())
     sys.modules["typing"] = typing
+    sys.meta_path.insert(0, Typed)
 
 
 def _bare_sqlite3() -> None:

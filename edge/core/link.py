@@ -85,6 +85,11 @@ class LinkOwner:
         """Somebody in reach asks for the node's page (PROTOCOL 16.5). answer(bytes) is called once, now or later."""
         answer(b'503\n{"error":{"code":"unavailable","message":"this node has no page","hint":""}}')
 
+    def presence(self, lanes):
+        """What a beacon tells: (condition, battery, digests); the first two as in edge/core/beacon.py, digests are
+        [[lane, count, fp8], ...] of the lanes in a bit mask (PROTOCOL 6.1)."""
+        return 0, 255, []
+
     def trouble(self, link, reason, text):
         """The link has a fault that a person can mend: a stable word and one line with what to do; "" clears it."""
         raise NotImplementedError

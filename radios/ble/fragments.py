@@ -15,6 +15,10 @@ from edge.core import noise
 from edge.core.cbor import CodecError
 from radios.ble import gatt
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 FIRST, LAST, NUMBERS = 0x80, 0x40, 64
 EARLY_MAX = 16  # fragments that may overtake one that is missing
 CREDIT_BYTES = 6
@@ -34,22 +38,25 @@ class Splitter:
         self.sent = 0
         self._number = 0
 
-    def split(self, record: bytes, room_bytes: int) -> list[bytes]:
-        """The values of one record of at least one byte, each of at most room_bytes (ROOM_BYTES_MIN or more)."""
-        number = self._number
-        at = room_bytes - 2 - (len(record) >= 0x80) - (len(record) >= 0x4000)
-        values = [_varint(len(record)) + record[:at]]
-        while at < len(record):
-            values.append(record[at : at + room_bytes - 1])
-            at += room_bytes - 1
-        last = len(values) - 1
-        for i, value in enumerate(values):
-            head = (FIRST if i == 0 else 0) | (LAST if i == last else 0) | number
-            values[i] = value = bytes((head,)) + value
-            number = (number + 1) % NUMBERS
+    def split(self, record: bytes, room_bytes: int) -> Iterator[bytes]:
+        """The values of one record of at least one byte, each of at most room_bytes (ROOM_BYTES_MIN or more).
+
+        A value gets its number when it is taken, so that a credit may go between two.
+        """
+        end = len(record)
+        piece = _varint(end) + record[: room_bytes - 2 - (end >= 0x80) - (end >= 0x4000)]
+        at = len(piece) - 1 - (end >= 0x80) - (end >= 0x4000)
+        flags = FIRST
+        while True:
+            value = bytes((flags | (LAST if at >= end else 0) | self._number,)) + piece
+            self._number = (self._number + 1) % NUMBERS
             self.sent += len(value)
-        self._number = number
-        return values
+            yield value
+            if at >= end:
+                return
+            flags = 0
+            piece = record[at : at + room_bytes - 1]
+            at += len(piece)
 
     def credit(self, taken: int) -> bytes:
         """The value that says how many bytes were taken in."""
@@ -105,7 +112,7 @@ class Joiner:
         if head & FIRST:
             length, at = _read_varint(value)
             if length == 0:
-                if not head & LAST or len(value) != CREDIT_BYTES or self._length:
+                if not head & LAST or len(value) != CREDIT_BYTES:
                     raise CodecError("ble.fragment")
                 self.credited = int.from_bytes(value[2:], "big")
                 return

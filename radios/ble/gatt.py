@@ -28,7 +28,7 @@ WINDOW_BYTES = 8192  # on their way and not acknowledged: stacks swallow what th
 INFO_BYTES_MAX = 512  # the longest attribute there is
 
 CLOSED = 1  # features: there is a community key
-GUESTS = 2  # who has not got it may come in as a guest
+PAGE = 2  # it answers for its page, and so takes guests: those who have not got the community key
 
 if WINDOW_BYTES < 2 * RECORD_BYTES_MAX - 2 * noise.TAG_BYTES or FRAME_BYTES_MAX < limits.MTU_BYTES_MIN:
     raise ValueError("gatt: the window must hold two frames, and a frame a link's smallest MTU")

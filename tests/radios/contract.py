@@ -222,15 +222,16 @@ async def check_bounded(rig: Rig) -> None:
         return
     async with rig.pair() as (a, heard_a, b, heard_b):
         peer = heard_a.only_peer()
-        b.pause(heard_b.only_peer(), 400)
+        b.pause(heard_b.only_peer(), 800)
         sent = refused = 0
-        while refused < 20 and sent < 2000:
-            if a.send(peer, 3, b"\x03" + sent.to_bytes(4, "big") + bytes(8000)):
+        size = min(8000, a.info.mtu_bytes - 5)
+        while refused < 8 and sent < 2000:
+            if a.send(peer, 3, b"\x03" + sent.to_bytes(4, "big") + bytes(size)):
                 sent += 1
             else:
                 refused += 1
                 await asyncio.sleep(0.005)
-        assert sent * 8000 < 2000000, "the queue has no bound"
+        assert sent * size < 2000000 and refused, "the queue has no bound"
         assert a.send(peer, 0, b"\x07alert")
         await heard_b.until(lambda: len(heard_b.frames) == sent + 1)
         bulk = [frame for frame in heard_b.frames if frame[0] == 3]

@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 
+from radios.ble.driver import BleDriver
 from radios.fake.driver import Ether, FakeDriver
 from radios.lan.driver import LanDriver
 from radios.lan.udp import UdpDriver
+from tests.radios.ble.air import Air, Radio
+from tests.radios.ble.kit import Hasty
+from tests.radios.ble.virtual import VirtualStack
 from tests.radios.contract import CONTRACT, Heard, Rig, identity
 
 Check = Callable[[Rig], Coroutine[Any, Any, None]]
@@ -51,7 +55,21 @@ class FakeRig(Rig):
         return FakeDriver({"ether": self.ether}, *identity(number), None, owner, "fake")
 
 
+class BleRig(Rig):
+    """GATT over virtual radios, found by their beacons."""
+
+    name = "ble"
+
+    def __init__(self) -> None:
+        self.air: Air | None = None
+
+    def make(self, owner: Heard, number: int, other: Any) -> Any:
+        self.air = self.air or Air()
+        stack = VirtualStack(Radio(self.air, number))
+        return BleDriver({}, *identity(number), None, owner, "ble", Hasty(), stack)
+
+
 @pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("rig", [LanRig, UdpRig, FakeRig], ids=lambda rig: rig.name)
+@pytest.mark.parametrize("rig", [LanRig, UdpRig, FakeRig, BleRig], ids=lambda rig: rig.name)
 def test_contract(rig: type[Rig], check: Check) -> None:
     asyncio.run(check(rig()))

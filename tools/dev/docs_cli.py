@@ -70,8 +70,8 @@ setting has its default. `waypost --set KEY=VALUE` overrides one setting for one
 commas. The file may be UTF-8 or UTF-16, with any line ends.
 
 A mistake never stops the node: the setting keeps its default, and the log, `waypost status`, the page and `waypost
-doctor` say what is wrong with file, line and column. Where the mistake could concern the community key, the LAN
-stays off until it is mended: a node that can't prove its membership must not talk as a stranger instead.
+doctor` say what is wrong with file, line and column. Where the mistake could concern the community key, all
+links stay off until it is mended: a node that can't prove its membership must not talk as a stranger instead.
 
 ```toml
 [node]

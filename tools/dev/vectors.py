@@ -491,7 +491,7 @@ def _ble_info() -> list[Row]:
     key = _key(ALICE)
     return [{"section": "16.2", "key": key.hex(), "versions": [1, 1], "record_bytes_max": gatt.RECORD_BYTES_MAX,
              "window_bytes": gatt.WINDOW_BYTES, "features": features, "data": gatt.pack_info(key, features).hex()}
-            for features in (0, gatt.CLOSED | gatt.GUESTS)]
+            for features in (0, gatt.CLOSED | gatt.PAGE)]
 
 
 def _ble_fragments() -> list[Row]:
@@ -499,12 +499,14 @@ def _ble_fragments() -> list[Row]:
     some = [bytes([n]) * size for n, size in ((1, 1), (2, 17), (3, 18), (4, 127), (5, 128), (6, 300))]
     for room_bytes in (20, 244, 495):
         splitter = ble_fragments.Splitter()
-        values = [splitter.split(record, room_bytes) for record in some[:3]]
-        values.append([splitter.credit(2**32 + 4711)])
-        values += [splitter.split(record, room_bytes) for record in some[3:]]
+        values = []
+        for record in some:
+            for value in splitter.split(record, room_bytes):
+                values.append(value)
+                if record[0] == 5 and value[0] & ble_fragments.FIRST:  # in the middle, where the room is small
+                    values.append(splitter.credit(2**32 + 4711))
         rows.append({"section": "16.3", "room_bytes": room_bytes, "records": [one.hex() for one in some],
-                     "taken": 4711, "values": [value.hex() for record in values for value in record],
-                     "sent": splitter.sent})
+                     "taken": 4711, "values": [value.hex() for value in values], "sent": splitter.sent})
     return rows
 
 
