@@ -24,8 +24,9 @@ _HIDDEN = ("secret", "channel_key")
 
 
 class Key:
-    """One setting. kind: bool, int, text, choice, secret, channel_key, texts, addresses, hosts, keys or policy (lists
-    of text); low and high bound an int's value or a text's length in bytes; choices is a tuple for kind choice."""
+    """One setting. kind: bool, int, text, choice, secret, channel_key, position, or texts, addresses, hosts, keys,
+    policy (lists of text); low and high bound an int's value or a text's length in bytes; choices is a tuple for kind
+    choice."""
 
     __slots__ = ("name", "kind", "default", "low", "high", "unit", "choices", "help")
 
@@ -56,6 +57,7 @@ class Key:
             "keys": "a list of node keys, each of 64 hex digits",
             "hosts": "a list of names of hosts, not of addresses",
             "policy": 'a list of "FIELD=VALUE" (EMERGENCY.md has the fields)',
+            "position": 'LAT,LON in degrees, such as "52.0116,4.3571"',
         }[self.kind]
 
 
@@ -120,6 +122,14 @@ KEYS = (
     Key("ble.in_max", "int", 3, "connections from others at one time; 0 can't be found", high=4),
     Key("ble.page", "bool", True, "let phones in reach use the page, without a key, like those in the Wi-Fi"),
     Key("community.key", "secret", "", "the key that every node of the community holds; empty is an open node"),
+    Key("community.name", "text", "", "what the community is called; it stands in everything its stewards sign",
+        high=32),
+    Key("community.stewards", "keys", (), "the keys of its stewards: they say who may issue official alerts, and can "
+        "halt the community"),
+    Key("community.stewards_needed", "int", 0, "so many stewards must sign; 0 is more than half of them", high=16),
+    Key("alerts.position", "position", "", "where this node stands, for alerts that are for a circle or a polygon"),
+    Key("alerts.places", "texts", (), "names by which alerts may call this place: village, district, county, codes"),
+    Key("alerts.feed", "text", "", "a directory: CAP files that appear in it are issued by this node"),
     Key("trust.trusted", "keys", (), "nodes that may call what asks for trust"),
     Key("trust.anchors", "keys", (), "nodes that may call everything, like the person at this machine"),
     Key("triage.enabled", "bool", True, "look at each text for calls for help (docs/TRIAGE.md)"),
@@ -239,7 +249,7 @@ def _read_file(path: str, raw: bytes, values: dict[str, Any], problems: list[Con
             values[name] = check(key, value, where)
         except ConfigError as error:
             problems.append(error)
-            closed = closed or name.startswith("community")
+            closed = closed or name == "community.key" or (key is None and name.startswith("community"))
     if closed:
         _close_links(path, values, problems)
 
@@ -321,6 +331,15 @@ def _is_channel_key(key: Key, value: Any) -> tuple[bool, Any]:
     return good, value
 
 
+def _is_position(key: Key, value: Any) -> tuple[bool, Any]:
+    from edge.core import place
+
+    try:
+        return isinstance(value, str) and (value == "" or bool(place.degrees(value))), value
+    except ValueError:
+        return False, value
+
+
 def _is_texts(key: Key, value: Any) -> tuple[bool, Any]:
     return isinstance(value, list) and all(isinstance(one, str) and 0 < len(one) <= 64 for one in value), value
 
@@ -380,4 +399,5 @@ _CHECKS = {
     "bool": _is_bool, "int": _is_int, "text": _is_text, "choice": _is_choice, "secret": _is_secret,
     "channel_key": _is_channel_key,
     "texts": _is_texts, "addresses": _is_addresses, "keys": _is_keys, "hosts": _is_hosts, "policy": _is_policy,
+    "position": _is_position,
 }

@@ -19,7 +19,11 @@ _FILE_BYTES = 2 * SEED_BYTES
 
 def load(directory: str) -> bytes:
     """The seed (32 bytes) of a node's directory. Raises KeyFileError saying what is wrong and how to mend it."""
-    path = os.path.join(directory, FILE_NAME)
+    return read(os.path.join(directory, FILE_NAME))
+
+
+def read(path: str) -> bytes:
+    """The seed in one key file. Raises KeyFileError."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -55,15 +59,8 @@ def load_or_create(directory: str) -> tuple[bytes, bool]:
         pass
     if os.path.lexists(path):
         return load(directory), False
-    seed = os.urandom(SEED_BYTES)
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            os.fchmod(fd, 0o600)
-            os.write(fd, seed.hex().encode() + b"\n")
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        write(temporary, os.urandom(SEED_BYTES))
         os.link(temporary, path)  # fails if there is one by now; a rename would overwrite it
         os.unlink(temporary)
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -75,6 +72,17 @@ def load_or_create(directory: str) -> tuple[bytes, bool]:
         raise KeyFileError(f"can't be made: {error.strerror}", where=path,
                            hint="check that the directory can be written and the disk is not full") from None
     return load(directory), True
+
+
+def write(path: str, seed: bytes) -> None:
+    """Make a key file; never over another one. Raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.fchmod(fd, 0o600)
+        os.write(fd, seed.hex().encode() + b"\n")
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def fingerprint(public: bytes) -> str:

@@ -190,6 +190,10 @@ class Node(LinkOwner):
         """Unix seconds by the core's clock, which is never behind the last signed time seen."""
         return int(self.machine.clock.now(monotonic_ms()) >> 16)
 
+    def sure_s(self) -> int:
+        """Unix seconds that have surely come, to judge by what has expired; 0 while nothing is known."""
+        return int(self.machine.sure_s(monotonic_ms()))
+
     def command(self, name: str, *arguments: Any) -> None:
         """A command to the core (edge.core.effects)."""
         self.machine.command(monotonic_ms(), name, *arguments)

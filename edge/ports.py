@@ -85,6 +85,9 @@ class NodePort(Protocol):
     def watch(self, type: int, told: Callable[[Message], None]) -> None:
         """Have each message of a type told once it is committed and new here; `told` must not block."""
 
+    def command(self, name: str, *arguments: Any) -> None:
+        """A command to the core (edge/core/effects.py)."""
+
     def import_frame(self, frame: bytes) -> Awaitable[dict[str, Any]]:
         """Take one MESSAGES frame of a courier file: {"new", "known", "refused": {reason: n}}."""
 
@@ -139,6 +142,15 @@ class StorePort(Protocol):
         """Unexpired messages, newest first: id, author, seq, hlc, time_ms, expires_s, lane, type, dest, data, conflict,
         hint (None or {"found": what triage found or None, "mark": what a person said or None})."""
 
+    def fetch(self, keys: list[bytes]) -> list[bytes]:
+        """The whole messages under these 16-byte keys, in their order; missing ones are left out."""
+
+    def kept(self, key: str) -> int | None:
+        """A small number that outlives a reboot, or None."""
+
+    def keep(self, key: str, value: int) -> None:
+        """Remember it: written with the next commit."""
+
     def receipts(self, ids: list[bytes]) -> dict[bytes, list[bytes]]:
         """For each of our ids, the keys that have receipted it."""
 
@@ -160,8 +172,9 @@ class AlertsPort(Protocol):
         """What neighbours report now, the newest of each author: (author's key, trust UNKNOWN..ANCHOR, level); level 0:
         the author says that there is nothing."""
 
-    def halted(self) -> str:
-        """In words why the community has halted this node; "" while it has not."""
+    def halted(self) -> tuple[list[str], str]:
+        """What the community has halted on its nodes, "models", "relay" or both, and why in words; ([], "") while it
+        has not."""
 
 
 class ModelsPort(Protocol):

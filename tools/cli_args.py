@@ -58,6 +58,14 @@ def whole(low: int, high: int) -> Any:
     return parse
 
 
+def span(text: str) -> int:
+    """An argparse type: a span of time such as 30m, 6h or 2d, in seconds."""
+    unit_s = {"m": 60, "h": 3600, "d": 86400}.get(text[-1:])
+    if unit_s is None or not (text[:-1].isascii() and text[:-1].isdigit()) or not 0 < int(text[:-1]) <= 9999:
+        raise argparse.ArgumentTypeError(f'"{text[:20]}" is no span of time such as 30m, 6h or 2d')
+    return int(text[:-1]) * unit_s
+
+
 def default_directory() -> str:
     """The node's directory when --dir is not given."""
     return os.environ.get("WAYPOST_DIR") or os.path.expanduser("~/.waypost")
@@ -200,6 +208,10 @@ _COMMANDS = (
     ("inbox", "tools.cli_node:inbox", "read the direct messages to this node, newest first", _inbox),
     ("messages", "tools.cli_node:messages", "list whatever the node holds, newest first", _messages),
     ("call", "tools.cli_node:call", "call any capability, here or on a neighbour", _call),
+    ("alert", "tools.alert_cli:run", "alerts: read, issue, import from CAP, cancel, confirm", None),
+    ("checkin", "tools.checkin_cli:run", "say that somebody is safe or needs help; see who has not answered", None),
+    ("cert", "tools.steward_cli:run", "certificates: who may issue official alerts, signed by the stewards", None),
+    ("halt", "tools.steward_cli:run", "the halt of the community, signed by its stewards", None),
     ("export", "tools.courier_cli:export", "write messages to a courier file", None),
     ("import", "tools.courier_cli:take_in", "take messages in from a courier file", None),
     ("backup", "tools.backup_cli:run", "copy the database while the node runs", None),

@@ -108,7 +108,9 @@ class Run:
             self.node.troubles["config"] = ("config", f"{self.start['problems'][0]}; safe defaults are used")
         self._provide(seed, store)
         self.node.boot()
+        self._provide_safety(store)
         keeper = run_emergency.provide(self.config, self.node, self.bus, store, self.log)
+        keeper.alerts = self.safety
         run_emergency.start(self.tasks, keeper)
         try:
             await self.control.start()
@@ -142,7 +144,7 @@ class Run:
             from edge.triage.judge import LateJudge
 
             self.node.hints.start(LateJudge(self.log, use_model=self.config["triage.model"]))
-        provide_all(self.bus, self.node, store, seed=seed, now_s=self.node.now_s, version=self.start["version"],
+        provide_all(self.bus, self.node, store, seed=seed, now_s=self.node.sure_s, version=self.start["version"],
                     recent=self.trace.rows, hints=self.node.hints)
         if self.config["models.enabled"]:
             self._provide_models()
@@ -159,6 +161,21 @@ class Run:
         models.watch_sticks(lambda offers: self.bus.publish("sticks", {"offers": len(offers)}))
         if models.able():
             self.tasks.start("models", lambda beat: models.follow(self.bus, beat), quiet_ms=2000 * BEAT_S)
+
+    def _provide_safety(self, store: Store) -> None:
+        from edge.services.safety import TICK_S, Safety
+
+        settings = {**self.config.section("alerts"), "community": self.config.section("community")}
+        self.safety = Safety(self.node, store, settings, sure_s=self.node.sure_s, trust_of=self._author_trust,
+                             count=self.node.machine.count, trouble=self.node.trouble)
+        self.safety.provide(self.bus)
+        self.safety.begin(self.bus)
+        self.tasks.start("alerts", self.safety.follow, quiet_ms=3000 * TICK_S)
+        if self.config["alerts.feed"]:
+            from tools.feeds import IMPORT_S, PART, Feed
+
+            feed = Feed(self.config["alerts.feed"], self.directory, self.log, self.node.trouble)
+            self.tasks.start(PART, feed.follow, quiet_ms=2000 * IMPORT_S)
 
     async def _start_web(self) -> None:
         try:
@@ -196,6 +213,10 @@ class Run:
                 return TRUSTED
             return MEMBER if member else UNKNOWN
         return UNKNOWN  # a recorded datagram has a good MAC as well; leaves sign what they say
+
+    def _author_trust(self, key: bytes) -> int:
+        """What a signature of that author is worth where neighbours must agree."""
+        return self._trust_of(key, bool(self.node.machine.is_member(key)))
 
     def _metrics(self) -> str:
         status = self.node.status()

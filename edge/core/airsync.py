@@ -72,6 +72,14 @@ class Sync:
         self._answered = {}  # key -> ms
         self._work = Bucket(now_ms, limits.RADIO_WORK_BURST, limits.RADIO_WORK_PER_S)
 
+    def is_member(self, key):
+        """Whether beacons of the node with this key are heard that only members can make."""
+        node = beacon.node_of(key)
+        for heard in self.heard:
+            if heard.node == node:
+                return heard.trust == beacon.MEMBER
+        return False
+
     # --- our own beacon
 
     def pack_beacon(self, now_ms, queue):

@@ -34,8 +34,8 @@ _TEXTS = ((HEADLINE, limits.ALERT_HEADLINE_BYTES_MAX), (ISSUER, limits.ALERT_NAM
           (INSTRUCTION, limits.ALERT_TEXT_BYTES_MAX), (LANGUAGE, limits.ALERT_NAME_BYTES_MAX),
           (EVENT, limits.ALERT_NAME_BYTES_MAX))
 # what gives way where a body is too long for a radio, in this order, and the letters that stay of it
-_GIVES_WAY = ((EVENT, 0), (INSTRUCTION, 80), (ISSUER, 0), (HEADLINE, 60), (INSTRUCTION, 40), (HEADLINE, 24),
-              (LANGUAGE, 0), (INSTRUCTION, 0), (HEADLINE, 1))
+_GIVES_WAY = ((EVENT, 0), (INSTRUCTION, 80), (ISSUER, 0), (HEADLINE, 60), (INSTRUCTION, 40), (LANGUAGE, 0),
+              (INSTRUCTION, 0), (HEADLINE, 1))
 _MORE = "\u2026"  # stands where a text was cut
 _GEOHASH = "#"  # an area's text that begins so is one
 _CUT_LETTERS = 8  # what is shorter than this says nothing
@@ -167,7 +167,8 @@ def fit(body):
 
 
 def covers(areas, lat, lon, names):
-    """Whether areas (as of a Short) hold this place; None where it can't be told. No area is everywhere.
+    """Whether areas (as of a Short, or polygons as lists of corners) hold this place; None where it can't be told. No
+    area is everywhere.
 
     lat, lon: microdegrees or None. names: by which alerts name this place; they may be none.
     """
@@ -191,6 +192,8 @@ def covers(areas, lat, lon, names):
 
 
 def _holds(area, lat, lon):
+    if isinstance(area, list):
+        return sphere.inside(lat, lon, area)
     if isinstance(area, str):
         text = area[1:]
         return place.is_geohash(text) and place.geohash(lat, lon, len(text)) == text

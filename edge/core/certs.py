@@ -87,8 +87,10 @@ class Book:
         if one.payload in self._known:
             return False
         if not self._check(one):
-            if len(one.signatures) > 1 or one.data in [other.data for other in self._waiting]:
+            if len(one.signatures) > 1:
                 raise CodecError("cert.signatures")
+            if one.data in [other.data for other in self._waiting]:
+                return False
             if len(self._waiting) >= limits.CERTS_WAITING_MAX:
                 self._waiting.pop(0)
             self._waiting.append(one)

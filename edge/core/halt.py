@@ -72,6 +72,11 @@ class Halt:
         self.reason = ""
 
     @property
+    def rank(self):
+        """Of the order that holds: see Order."""
+        return self._rank
+
+    @property
     def epoch(self):
         """Of the order that holds; 0 where there never was one."""
         return self._rank >> 32

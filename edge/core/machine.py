@@ -149,6 +149,16 @@ class Machine:
         """Whether this neighbour is up."""
         return (link, peer) in self.near.by_way
 
+    def is_member(self, key):
+        """Whether a node with this key (32 bytes) is heard now that has shown to be of our community."""
+        for neighbour in self.near.order:
+            if neighbour.key == key and neighbour.member:
+                return True
+        for air in self._airs:
+            if air.sync.is_member(key):
+                return True
+        return False
+
     def air(self, link):
         """The Air of a broadcast link that is up, or None."""
         for air in self._airs:

@@ -1,7 +1,7 @@
 """Where something is, as people write it and as it goes over the wire: degrees, circles, geohashes. PROTOCOL 18.2.
 
 Degrees are whole millionths here (microdegrees), distances metres. A circle on the wire is 8 bytes: latitude and
-longitude in 2^24 parts of 180 and 360 degrees, and a radius that is never less than what was meant. Distances and
+longitude in 2^24 parts of 180 and 360 degrees, and a radius that is never smaller than meant. Distances and
 shapes are in edge/core/sphere.py.
 
     circle     lat u24 | lon u24 | radius u16      radius: units of 10 m; with the highest bit set, of 1 km
@@ -40,10 +40,13 @@ def show(lat, lon):
     return _decimal(lat) + "," + _decimal(lon)
 
 
+def kilometres(metres):
+    """Metres as kilometres, in decimal."""
+    return _short("%d.%03d" % (metres // 1000, metres % 1000))
+
+
 def pack_circle(lat, lon, radius_m):
-    """The 8 bytes of a circle; its radius is rounded up, and grows by what rounding the centre may cost."""
-    if radius_m:
-        radius_m += 3
+    """The 8 bytes of a circle; its radius is rounded up, its centre to about a metre."""
     if radius_m <= _NEAR_UNIT_M * (_FAR - 1):
         radius = -(-radius_m // _NEAR_UNIT_M)
     else:
@@ -93,7 +96,10 @@ def _micro(text):
 
 
 def _decimal(micro):
-    text = "%s%d.%06d" % ("-" if micro < 0 else "", abs(micro) // _MILLION, abs(micro) % _MILLION)
+    return _short("%s%d.%06d" % ("-" if micro < 0 else "", abs(micro) // _MILLION, abs(micro) % _MILLION))
+
+
+def _short(text):
     while text[-1] == "0" and text[-2] != ".":
         text = text[:-1]
     return text

@@ -13,6 +13,7 @@ from edge.core import limits
 NONE, SMALL, FULL = 0, 1, 2  # models
 OFF, DIM, ON = 0, 1, 2  # display
 MODELS = ("none", "small", "full")
+STOPS = ("models", "relay")  # what a person, or the community's stewards (edge/core/halt.py), can stop
 DISPLAY = ("off", "dim", "on")
 THEMES = table.STATES[table.CONDITION]
 ALERTS_AND_DIRECT = 1 << limits.LANE_ALERT | 1 << limits.LANE_DIRECT
@@ -46,8 +47,9 @@ _BOUNDS = {"beacon_s": (60, 900), "probe_s": (5, 3600), "reserve_permille": (250
 _WORDS = {"models": MODELS, "display": DISPLAY, "theme": THEMES, "access_point": ("auto", "on")}
 
 
-def effective(rows, condition, reach, value_of, stopped):
-    """(Policy, why) now. rows: as ROWS. value_of(name): the value of an input that counts. stopped: a reason, or "".
+def effective(rows, condition, reach, value_of, stopped, stops=STOPS):
+    """(Policy, why) now. rows: as ROWS. value_of(name): the value of an input that counts. stopped: a reason, or "";
+    stops: those of STOPS that are, where it is one.
 
     why: [text, ...], what took something away from the row.
     """
@@ -65,8 +67,8 @@ def effective(rows, condition, reach, value_of, stopped):
         slower = max(slower, 2)
     if stopped:
         why.append(stopped)
-        models = NONE
-        lanes &= ALERTS_AND_DIRECT
+        models = NONE if "models" in stops else models
+        lanes &= ALERTS_AND_DIRECT if "relay" in stops else ALL_LANES
     values = {"lanes": lanes | ALERTS_AND_DIRECT, "models": models, "display": display,
               "probe_s": min(probe_s * slower, _BOUNDS["probe_s"][1])}
     return Policy(*[values.get(field, getattr(row, field)) for field in FIELDS]), why

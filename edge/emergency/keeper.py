@@ -141,9 +141,13 @@ class Keeper:
 
     def stopped(self) -> str:
         """Why it is stopped, in words; "" while it is not."""
+        return self._stops()[1]
+
+    def _stops(self) -> tuple[list[str], str]:
+        """What is stopped, as edge/core/policy.py names it, and why."""
         if self._stopped_by:
-            return f"stopped by a person at the {VIAS[min(self._stopped_by, len(VIAS)) - 1]}"
-        return self.alerts.halted() if self.alerts is not None else ""
+            return list(policy.STOPS), f"stopped by a person at the {VIAS[min(self._stopped_by, len(VIAS)) - 1]}"
+        return self.alerts.halted() if self.alerts is not None else ([], "")
 
     def _set_stop(self, said: str) -> None:
         self._store.keep(_STOP, self._stopped_by)
@@ -203,9 +207,9 @@ class Keeper:
             self._store.keep(_STATE, number)
         if transitions:
             self._store.flush()
-        stopped = self.stopped()
+        stops, stopped = self._stops()
         found, self.limits = policy.effective(self._rows, self.machine.state[table.CONDITION],
-                                              self.machine.state[table.REACH], self.machine.value, stopped)
+                                              self.machine.state[table.REACH], self.machine.value, stopped, stops)
         if transitions or again or found != self.policy:
             self.policy = found
             self._apply(found, self)

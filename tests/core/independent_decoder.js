@@ -591,7 +591,7 @@ function alertBody(data) {
 function aPlace(v) {
   const part = (micro, span) => BigInt(Math.min(Number(((BigInt(micro + span / 2 * 1000000) << 24n) + BigInt(span) * 500000n)
     / (BigInt(span) * 1000000n)), 2 ** 24 - 1)).toString(16).padStart(6, '0');
-  const wide = v.radius_m && v.radius_m + 3;
+  const wide = v.radius_m;
   const radius = wide <= 327670 ? Math.ceil(wide / 10) : 0x8000 | Math.min(Math.ceil(wide / 1000), 0x7fff);
   equal(part(v.lat, 180) + part(v.lon, 360) + radius.toString(16).padStart(4, '0'), v.circle, 'circle');
   equal(circle(bin(v.circle)), v.read, 'read');

@@ -22,7 +22,7 @@ class Alerts:
     def __init__(self) -> None:
         self.rows: list[tuple[bytes, int, int, int]] = []
         self.said: list[tuple[bytes, int, int]] = []
-        self.halt = ""
+        self.halt: tuple[list[str], str] = ([], "")
 
     def standing(self) -> list[tuple[bytes, int, int, int]]:
         return self.rows
@@ -30,7 +30,7 @@ class Alerts:
     def reports(self) -> list[tuple[bytes, int, int]]:
         return self.said
 
-    def halted(self) -> str:
+    def halted(self) -> tuple[list[str], str]:
         return self.halt
 
 
@@ -143,12 +143,18 @@ def test_a_stop_outlives_a_reboot_and_is_ended_by_a_person_only() -> None:
 
 def test_a_halt_of_the_community_stays_whatever_a_person_here_does() -> None:
     async def story(stage: Stage) -> None:
-        stage.alerts.halt = "halted by the stewards: radio test"
+        stage.alerts.halt = (["models", "relay"], "halted by the stewards: radio test")
         stage.keeper.look()
         assert stage.applied[-1].models == policy.NONE
         stage.keeper.resume("console")
         assert stage.keeper.stopped() == "halted by the stewards: radio test"
-        stage.alerts.halt = ""
+        stage.alerts.halt = (["models"], "halted models")
+        stage.keeper.look()
+        assert (stage.applied[-1].models, stage.applied[-1].lanes) == (policy.NONE, policy.ROWS[0].lanes)
+        stage.alerts.halt = (["relay"], "halted relay")
+        stage.keeper.look()
+        assert (stage.applied[-1].models, stage.applied[-1].lanes) == (policy.FULL, policy.ALERTS_AND_DIRECT)
+        stage.alerts.halt = ([], "")
         stage.keeper.look()
         assert stage.applied[-1] == policy.ROWS[0]
 

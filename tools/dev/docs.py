@@ -16,6 +16,7 @@ from edge.services import provide_all, provide_radio
 from edge.services.blobs import Blobs
 from edge.services.emergency import EmergencyServices
 from edge.services.models import ModelServices
+from edge.services.safetyparts import Parts
 from edge.services.service import REQUIRED
 
 TYPE_CHECKING = False
@@ -119,6 +120,16 @@ class _Paper:
     def provide(self, name: str, version: str, handler: Any, *, trust: int, summary: str, needs: str = "") -> None:
         """Nothing is called."""
 
+    def kept(self, key: str) -> None:
+        """Nothing was kept."""
+
+    def keep(self, key: str, value: int) -> None:
+        """Nothing is."""
+
+    def fetch(self, keys: list[bytes]) -> list[bytes]:
+        """There is nothing."""
+        return []
+
     async def import_frame(self, frame: bytes) -> dict[str, Any]:
         """It is there, so that messages.import is."""
         return {}
@@ -131,6 +142,9 @@ def capabilities() -> str:
     services += [*ModelServices(paper, paper).services(), *Blobs(paper, paper, paper).services()]
     services += provide_radio(paper, paper)
     services += EmergencyServices(paper).services()
+    nobody = {"position": "", "places": [], "community": {"name": "", "stewards": [], "stewards_needed": 0}}
+    parts = Parts(paper, paper, nobody, sure_s=lambda: 0, trust_of=lambda _key: 0, count=lambda _name: None)
+    services += parts.services
     services.sort(key=lambda service: service.name)
     failures = ", ".join(f"`{code}`" for code in health.FAILURES)
     rest_s = health.QUARANTINE_MS // 1000
