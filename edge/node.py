@@ -94,7 +94,7 @@ class Node(LinkOwner):
             effects.DROP: lambda *_facts: None,  # counted by the core, kept by the trace
             effects.CONFLICT: self._conflict,
             effects.EXPIRE: self._writer.expire,
-            effects.PAUSE: self._pause,
+            effects.PAUSE: lambda link, *share: link in self._drivers and self._drivers[link].pause(*share),
             effects.CANCEL: self.aired.take_back,
             effects.KEEP: self._store.keep,
         }
@@ -291,10 +291,6 @@ class Node(LinkOwner):
         author = message.author.hex()
         self._log("warning", f"node {author[:16]} signed two messages with number {message.seq}: its key is faulty")
         self._publish("conflict", {"author": author, "seq": message.seq, "ids": [message.id.hex(), other.hex()]})
-
-    def _pause(self, link: str, peer: bytes, for_ms: int) -> None:
-        if link in self._drivers:
-            self._drivers[link].pause(peer, for_ms)
 
     def _publish(self, topic: str, value: dict[str, Any]) -> None:
         if self.bus is not None:
