@@ -81,7 +81,7 @@ class Node(LinkOwner):
         self._pushes = Pushes(self.machine, self._drivers, self._fetch, monotonic_ms, self.kick, self.aired.sent)
         self._started_ms = monotonic_ms()
         self._batch: list[Message] = []
-        self._carry_out: dict[str, Callable[..., None]] = {
+        self._carry_out: dict[str, Callable[..., Any]] = {
             effects.STORE: self._batch.append,
             effects.DELIVER: self._deliver,
             effects.POSTED: self._posts.posted,
