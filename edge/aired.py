@@ -86,19 +86,43 @@ class Aired:
         """See LinkOwner."""
         self._publish("text", {
             "link": link, "from": text.sender.hex(), "to_us": text.to_us, "channel": text.channel, "text": text.text,
-            "hops": text.hops, "rssi_dbm": text.signal.rssi_dbm, "snr_qdb": text.signal.snr_qdb})
+            "hops": text.hops, "rssi_dbm": text.signal.rssi_dbm, "snr_qdb": text.signal.snr_qdb, "alert": text.alert})
+
+    def radio(self, link: str, radio: Any) -> None:
+        """See LinkOwner."""
+        self._publish("radio", {"link": link, "radio": radio.sender.hex(), "name": radio.name, "short": radio.short,
+                                "hops": radio.signal.hops})
+
+    def text_links(self) -> list[str]:
+        """See RadioPort."""
+        return [name for name, driver in sorted(self._drivers.items()) if getattr(driver, "carries_texts", False)]
 
     def send_text(self, link: str, to: bytes | None, channel: str, text: str, *, hop_limit: int = 3, lane: int = 1,
                   alert: bool = False) -> int:
-        """See NodePort."""
-        send = getattr(self._drivers.get(link), "send_text", None)
-        if send is None:
-            raise Unavailable(f"no link {link} here that carries texts of people")
+        """See RadioPort."""
         try:
-            token: int = send(to, channel, text, hop_limit, lane=lane, alert=alert)
+            token: int = self._texting(link).send_text(to, channel, text, hop_limit, lane=lane, alert=alert)
         except ValueError as error:
             raise BadRequest(str(error)) from error
         return token
+
+    def text_ms(self, link: str, n_bytes: int) -> int:
+        """See RadioPort."""
+        return int(self._texting(link).text_ms(n_bytes))
+
+    def text_fate(self, link: str, token: int) -> tuple[str, str]:
+        """See RadioPort."""
+        fate: tuple[str, str] = self._texting(link).fate(token)
+        return fate
+
+    def cancel_text(self, link: str, token: int) -> None:
+        """See RadioPort."""
+        self._texting(link).cancel(token)
+
+    def _texting(self, link: str) -> Any:
+        if link not in self.text_links():
+            raise Unavailable(f"no link {link} here that carries texts of people")
+        return self._drivers[link]
 
     # --- looking at the radios
 

@@ -160,6 +160,9 @@ class Node(LinkOwner):
     def text(self, link: str, text: Any) -> None:
         self.aired.text(link, text)
 
+    def radio(self, link: str, radio: Any) -> None:
+        self.aired.radio(link, radio)
+
     def page(self, link: str, request: bytes, answer: Callable[[bytes], None]) -> None:
         ask: Any = super().page if self.web is None else self.web.ask
         ask(link, request, answer)

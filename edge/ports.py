@@ -122,6 +122,19 @@ class RadioPort(Protocol):
         that can't, BadRequest for what it can't carry. alert: on the alert port, at lane 0.
         """
 
+    def text_links(self) -> list[str]:
+        """The links that carry texts of people. What is said there comes as topic "text" {link, from, to_us, channel,
+        text, hops, alert, ...}; who is near as "radio" {link, radio, name, short, hops}, once a minute at most."""
+
+    def text_ms(self, link: str, n_bytes: int) -> int:
+        """How long a text of `n_bytes` is on the air there, in ms; 0: not known yet. Raises Unavailable."""
+
+    def text_fate(self, link: str, token: int) -> tuple[str, str]:
+        """(state, detail) of a text; two times "" when that was too long ago. Raises Unavailable."""
+
+    def cancel_text(self, link: str, token: int) -> None:
+        """Take it back, if it still waits. Raises Unavailable."""
+
 
 class HintsPort(Protocol):
     """Triage as services see it; the shell does it in the store's thread."""

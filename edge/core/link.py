@@ -81,6 +81,9 @@ class LinkOwner:
     def text(self, link, text):
         """A text of a person by a radio (Meshtastic); who has no use for it ignores it."""
 
+    def radio(self, link, radio):
+        """A person's radio was heard, whatever it said; the same."""
+
     def page(self, link, request, answer):
         """Somebody in reach asks for the node's page (PROTOCOL 16.5). answer(bytes) is called once, now or later."""
         answer(b'503\n{"error":{"code":"unavailable","message":"this node has no page","hint":""}}')

@@ -80,6 +80,8 @@ class LoraDriver(Driver, Supervised):
             name, mtu_bytes=max(limits.MTU_BYTES_MIN, min(self.modem.mtu_bytes, FRAME_BYTES_MAX)), lanes=7,
             broadcast=True, ordered=False, duplex=False, small=True, burst=1, cost=7, bits_per_s=_rate(settings),
             mesh=self.modem.mesh)
+        self.carries_texts = self.modem.mesh
+        self.modem.on_radio = lambda radio: self._owner.radio(self._name, radio)
         self._name = name
         self._owner: Any = owner
         self._pace = pace or Pace()
@@ -124,6 +126,18 @@ class LoraDriver(Driver, Supervised):
             raise ValueError(f"a text has 1..{FRAME_BYTES_MAX} bytes and 0..7 hops here, not {len(data)}, {hop_limit}")
         return self._put(Job(0, lane, data, now_ms(), text, to, channel, hop_limit, alert))
 
+    def text_ms(self, n_bytes: int) -> int:
+        """How long a text of `n_bytes` is on the air, in milliseconds; 0 while the radio's settings are not known."""
+        try:
+            return self.modem.airtime_us(n_bytes) // 1000
+        except Refused:
+            return 0
+
+    def fate(self, token: int) -> tuple[str, str]:
+        """(state, detail) of what was sent under this number; two times "" when that was too long ago."""
+        job = next((job for job in self._all() if job.token == token), None)
+        return (job.state, job.detail) if job is not None else ("", "")
+
     def cancel(self, token: int) -> bool:
         """Take back what has not gone out yet; False when it has, or is going."""
         job = self.jobs.find(token)
@@ -135,10 +149,12 @@ class LoraDriver(Driver, Supervised):
 
     def waiting(self) -> list[dict[str, str | int]]:
         """What waits and what went last, oldest first, for people."""
-        every = [*self.jobs.recent, *([self._now] if self._now is not None else []), *self.jobs]
         return [{"number": job.token, "lane": job.lane, "bytes": len(job.frame), "what": job.what(),
                  "kind": job.frame[0] if job.text is None else 0, "state": job.state, "detail": job.detail}
-                for job in every]
+                for job in self._all()]
+
+    def _all(self) -> list[Job]:
+        return [*self.jobs.recent, *([self._now] if self._now is not None else []), *self.jobs]
 
     def status(self) -> dict[str, str | int]:
         """Facts: the radio and its state, queue by lane, how the last frame was heard, what is wrong, counters."""

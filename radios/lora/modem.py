@@ -102,18 +102,32 @@ class Sent:
 
 class Text:
     """A text of a person (Meshtastic only). sender: 4 bytes; channel: its name, "" in a direct message (to_us);
-    hops: how far it came, None where unknown."""
+    hops: how far it came, None where unknown; alert: it came on the alert port."""
 
-    __slots__ = ("sender", "to_us", "channel", "text", "id", "hops", "signal")
+    __slots__ = ("sender", "to_us", "channel", "text", "id", "hops", "signal", "alert")
 
     def __init__(self, sender: bytes, to_us: bool, channel: str, text: str, id: int, hops: int | None,
-                 signal: Signal) -> None:
+                 signal: Signal, alert: bool = False) -> None:
         self.sender = sender
         self.to_us = to_us
         self.channel = channel
         self.text = text
         self.id = id
         self.hops = hops
+        self.signal = signal
+        self.alert = alert
+
+
+class Radio:
+    """A person's radio was heard, whatever it said (Meshtastic only). sender: 4 bytes; name, short: what its owner
+    calls it, "" unknown."""
+
+    __slots__ = ("sender", "name", "short", "signal")
+
+    def __init__(self, sender: bytes, name: str, short: str, signal: Signal) -> None:
+        self.sender = sender
+        self.name = name
+        self.short = short
         self.signal = signal
 
 
@@ -145,7 +159,8 @@ class Modem:
     """One modem. Facts that are set at construction: kind, where (the address as a person gave it), mtu_bytes (largest
     frame). Set by `open`: phy, or bits_per_s where the air rate alone is known. csma: it listens before it talks.
     mesh: a mesh under us floods and hops. paces_itself: the device keeps the region's law and says so.
-    utilisation_percent: how busy the channel is, 0..100, or None where the modem can't tell.
+    utilisation_percent: how busy the channel is, 0..100, or None where the modem can't tell. on_radio(radio) may be set
+    by whoever wants to know which people's radios are near; it is called like the three of `open`.
     """
 
     kind = ""
@@ -161,6 +176,7 @@ class Modem:
     def __init__(self, settings: dict[str, Any], pace: Pace) -> None:
         self.where = str(settings.get("device", ""))
         self.heard_ms = 0  # when the last byte came, by the monotonic clock; the supervisor looks at it
+        self.on_radio: Callable[[Radio], None] = lambda radio: None
 
     async def open(self, on_frame: Callable[[bytes, Signal], None], on_text: Callable[[Text], None],
                    on_state: Callable[[str, int, str], None]) -> None:

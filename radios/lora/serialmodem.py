@@ -26,6 +26,7 @@ class SerialModem(Modem):
     """settings: device (a path or "usb:SERIAL"), by_id (udev's folder of links; for tests)."""
 
     baud = 115200
+    stall_ms = 0  # of silence in the middle of something, after which `_stalled` is called
 
     def __init__(self, settings: dict[str, Any], pace: Pace) -> None:
         super().__init__(settings, pace)
@@ -35,6 +36,7 @@ class SerialModem(Modem):
         self._port: Port | None = None
         self._ready = False
         self._waits: set[asyncio.Future[Any]] = set()
+        self._stall: asyncio.TimerHandle | None = None
 
     async def open(self, on_frame: Callable[[bytes, Signal], None], on_text: Callable[[Text], None],
                    on_state: Callable[[str, int, str], None]) -> None:
@@ -55,6 +57,7 @@ class SerialModem(Modem):
     async def close(self) -> None:
         """See Modem.close."""
         self._ready = False
+        self._await_rest(False)
         port, self._port = self._port, None
         if port is not None:
             port.close()
@@ -69,6 +72,17 @@ class SerialModem(Modem):
     def _received(self, data: bytes) -> None:
         """Bytes from the device."""
         raise NotImplementedError
+
+    def _await_rest(self, waits: bool) -> None:
+        """Bytes came; waits: they end in the middle of something, whose rest should come within stall_ms."""
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        if waits:
+            self._stall = asyncio.get_running_loop().call_later(self.stall_ms / 1000, self._stalled)
+
+    def _stalled(self) -> None:
+        """The rest did not come."""
 
     def _write(self, data: bytes) -> None:
         if self._port is None:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _SETTLE_MS = 40  # after a change of mode
 _POLL_MS = 5  # of AUX
-_STALL_MS = 30  # between the end of a frame and its RSSI byte
 _LISTEN_MS = 2000  # listen before talk holds a packet back no longer (manual 7.2, register 06)
 
 
@@ -36,6 +35,7 @@ class E22(SerialModem):
     mtu_bytes = framing.FRAME_BYTES_MAX
     csma = True
     baud = codec.CONFIGURATION_BAUD
+    stall_ms = 30  # between the end of a frame and its RSSI byte
 
     def __init__(self, settings: dict[str, Any], pace: Pace) -> None:
         super().__init__(settings, pace)
@@ -46,7 +46,6 @@ class E22(SerialModem):
             self._pins = pins.GpioPins(
                 settings.get("gpio_chip", "/dev/gpiochip0"), settings.get("pin_m0", pins.M0_DEFAULT),
                 settings.get("pin_m1", pins.M1_DEFAULT), settings.get("pin_aux"))
-        self._stall: asyncio.TimerHandle | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -107,9 +106,6 @@ class E22(SerialModem):
 
     async def close(self) -> None:
         """See Modem.close."""
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
         if self._pins is not None:
             self._pins.give_back()
         await super().close()
@@ -232,14 +228,9 @@ class E22(SerialModem):
         if self._decoder is None:
             return
         self._heard(self._decoder.feed(data))
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
-        if self._decoder.waiting:
-            self._stall = asyncio.get_running_loop().call_later(_STALL_MS / 1000, self._stalled)
+        self._await_rest(self._decoder.waiting)
 
     def _stalled(self) -> None:
-        self._stall = None
         if self._decoder is not None:
             self._heard(self._decoder.flush())
 

@@ -18,9 +18,10 @@ import os
 from radios.lora.meshtastic import facts, stream, wire
 from radios.lora.meshtastic.fates import Fates
 from radios.lora.meshtastic.lines import close_line, open_line, tcp_address
+from radios.lora.meshtastic.mesh import MeshModem
 from radios.lora.meshtastic.stream import Framer
 from radios.lora.meshtastic.told import Told, node_id, signal_of
-from radios.lora.modem import LinkDown, Modem, Pace, Refused, Sent, Text
+from radios.lora.modem import LinkDown, Pace, Refused, Sent
 from radios.lora.serialport import BY_ID, Finder
 from radios.lora.supervisor import now_ms
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from radios.lora.meshtastic.lines import TcpLine
     from radios.lora.meshtastic.wire import Record
-    from radios.lora.modem import Signal
+    from radios.lora.modem import Signal, Text
     from radios.lora.serialport import Port
 
 HELLO_NONCE = 69420  # "everything but the other nodes": a full list stalls slow devices
@@ -53,20 +54,14 @@ _NO_ANSWER = (1, 3, 5, 8)  # routing errors of a packet that did go out
 _RETRY_MS = {"queue_full": 2000, "duty_cycle": 360000, "rate_limited": 10500, "tx_failed": 5000}
 
 
-class MeshtasticModem(Modem):
+class MeshtasticModem(MeshModem):
     """See the module. After `open`, `told` has what the device says of itself."""
 
     kind = "meshtastic"
-    mtu_bytes = facts.FRAME_BYTES_MAX
-    csma = True
-    mesh = True
-    paces_itself = True
 
     def __init__(self, settings: dict[str, Any], pace: Pace) -> None:
         super().__init__(settings, pace)
         self.told = Told()
-        self.counters: dict[str, int] = {}
-        self._pace = pace
         self._channel_name = str(settings.get("channel", ""))
         self._hop_limit: int | None = settings.get("hop_limit")
         self._finder = Finder(self.where, settings.get("by_id", BY_ID))
@@ -373,9 +368,11 @@ class MeshtasticModem(Modem):
 
     def _heard(self, packet: Record) -> None:
         data = packet.get("decoded")
+        ours = packet["from"] in (0, self.told.my_num)
+        if not ours:
+            self._met(packet, data)
         if data is None:
             return  # of a channel that the device has no key of
-        ours = packet["from"] in (0, self.told.my_num)
         port = data["portnum"]
         if port == facts.PORT_ROUTING and data["request_id"]:
             self._routing(packet, data, ours)
@@ -387,8 +384,8 @@ class MeshtasticModem(Modem):
             if packet["channel"] == self.told.channel_index(self._channel_name) and data["payload"]:
                 self._count("rx.frames")
                 self._on_frame(data["payload"], signal_of(packet))
-        elif port in (facts.PORT_TEXT, facts.PORT_ALERT) and data["payload"] and not data["emoji"]:
-            self._text(packet, data)
+        else:
+            self._read(packet, data, packet["to"] == self.told.my_num, self.told.channel_name(packet["channel"]))
 
     def _routing(self, packet: Record, data: Record, ours: bool) -> None:
         try:
@@ -400,14 +397,6 @@ class MeshtasticModem(Modem):
         else:
             self._fates.routing(packet["from"], data["request_id"], error, ours)
 
-    def _text(self, packet: Record, data: Record) -> None:
-        to_us = packet["to"] == self.told.my_num
-        signal = signal_of(packet)
-        text = data["payload"].decode("utf-8", "replace")
-        channel = "" if to_us else self.told.channel_name(packet["channel"])
-        self._count("rx.texts")
-        self._on_text(Text(packet["from"].to_bytes(4, "big"), to_us, channel, text, packet["id"], signal.hops, signal))
-
     def _scaled(self, ms: int) -> int:
         return ms // self._pace.speed
 
@@ -416,6 +405,3 @@ class MeshtasticModem(Modem):
 
     def _air_ms(self, packet: Record) -> int:
         return round(self._pace.air_s(self._packet_us(packet)) * 1000)
-
-    def _count(self, name: str) -> None:
-        self.counters[name] = self.counters.get(name, 0) + 1

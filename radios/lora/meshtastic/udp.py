@@ -22,8 +22,9 @@ from edge.core.peers import Bucket
 from radios.lan.net import interfaces
 from radios.lora.meshtastic import facts, wire
 from radios.lora.meshtastic.fates import Fates
+from radios.lora.meshtastic.mesh import MeshModem
 from radios.lora.meshtastic.told import node_id, signal_of
-from radios.lora.modem import LinkDown, Modem, Pace, Refused, Sent, Text
+from radios.lora.modem import LinkDown, Pace, Refused, Sent
 from radios.lora.supervisor import now_ms
 
 TYPE_CHECKING = False
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from radios.lora.meshtastic.wire import Record
-    from radios.lora.modem import Signal
+    from radios.lora.modem import Signal, Text
 
 GROUP, GROUP_PORT = "224.0.0.69", 4403
 SEEN_MAX = 256
@@ -44,20 +45,14 @@ RETRY_MS = 5000  # beside two airtimes, as the devices do
 _IP_MULTICAST_ALL = 49
 
 
-class MeshtasticUdpModem(Modem):
+class MeshtasticUdpModem(MeshModem):
     """See the module."""
 
     kind = "meshtastic-udp"
-    mtu_bytes = facts.FRAME_BYTES_MAX
-    csma = True
-    mesh = True
-    paces_itself = True
 
     def __init__(self, settings: dict[str, Any], pace: Pace) -> None:
         super().__init__(settings, pace)
         self.number = int(settings.get("node") or int.from_bytes(os.urandom(4), "big") or 1) & 0xFFFFFFFF
-        self.counters: dict[str, int] = {}
-        self._pace = pace
         self._hop_limit = int(settings.get("hop_limit", 3))
         self._group = str(settings.get("group", GROUP)), int(settings.get("group_port", GROUP_PORT))
         self._only = list(settings.get("interfaces", ()))
@@ -278,6 +273,8 @@ class MeshtasticUdpModem(Modem):
                 return
             if packet["channel"] != self._hash or "encrypted" not in packet or not packet["from"]:
                 self._count("rx.other_channel")
+                if packet["from"]:
+                    self._met(packet, None)
                 return
             key = packet["from"], packet["id"]
             plain = facts.crypt(self._key, packet["from"], packet["id"], packet["encrypted"])
@@ -293,6 +290,8 @@ class MeshtasticUdpModem(Modem):
         to_us = packet["to"] == self.number
         if to_us and packet["want_ack"]:
             self._acknowledge(packet)
+        if fresh:
+            self._met(packet, data)
         if fresh and (to_us or packet["to"] == facts.EVERYBODY):
             packet["decoded"] = data
             self._heard(packet, data, to_us)
@@ -326,14 +325,8 @@ class MeshtasticUdpModem(Modem):
         elif port == facts.PORT_PRIVATE and payload:
             self._count("rx.frames")
             self._on_frame(payload, signal_of(packet))
-        elif port in (facts.PORT_TEXT, facts.PORT_ALERT) and payload and not data["emoji"]:
-            self._count("rx.texts")
-            signal = signal_of(packet)
-            self._on_text(Text(packet["from"].to_bytes(4, "big"), to_us, "" if to_us else self.channel,
-                               payload.decode("utf-8", "replace"), packet["id"], signal.hops, signal))
-
-    def _count(self, name: str) -> None:
-        self.counters[name] = self.counters.get(name, 0) + 1
+        else:
+            self._read(packet, data, to_us, self.channel)
 
 
 def _lora_of(settings: dict[str, Any]) -> Record:

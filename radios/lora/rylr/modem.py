@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _BUSY_TRIES = 6  # +ERR=17 before the packet is given back
 _BUSY_ROUNDS_MAX = 3  # of these in a row; then the module hangs
 _TRIES = 3  # of a command that arrived torn
-_STALL_MS = 100  # a line is whole within 30 ms at 115200 baud
 _MARGIN_US = 20000  # of the module's own, after a packet
 
 
@@ -33,12 +32,12 @@ class Rylr(SerialModem):
 
     kind = "rylr"
     mtu_bytes = codec.FRAME_BYTES_MAX
+    stall_ms = 100  # a line is whole within 30 ms at 115200 baud
 
     def __init__(self, settings: dict[str, Any], pace: Pace) -> None:
         super().__init__(settings, pace)
         self._settings = settings
         self._model = codec.MODELS[settings.get("model", "rylr998")]
-        self._stall: asyncio.TimerHandle | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -118,13 +117,6 @@ class Rylr(SerialModem):
         if reply.kind != codec.OK:
             raise LinkDown("frozen", f"{self.where} answers AT with +ERR={reply.number}; it is being set up again")
 
-    async def close(self) -> None:
-        """See Modem.close."""
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
-        await super().close()
-
     def airtime_us(self, n_bytes: int) -> int:
         """See Modem.airtime_us; on the air it is base64."""
         return super().airtime_us(-(-n_bytes // 3) * 4)
@@ -198,14 +190,9 @@ class Rylr(SerialModem):
 
     def _received(self, data: bytes) -> None:
         self._received_events(self._decoder.feed(data))
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
-        if self._decoder.waiting:
-            self._stall = asyncio.get_running_loop().call_later(_STALL_MS / 1000, self._stalled)
+        self._await_rest(self._decoder.waiting)
 
     def _stalled(self) -> None:
-        self._stall = None
         self._received_events(self._decoder.flush())
 
     def _received_events(self, events: list[codec.Event]) -> None:
