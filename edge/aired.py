@@ -127,13 +127,22 @@ class Aired:
     # --- looking at the radios
 
     def radios(self) -> list[dict[str, Any]]:
-        """The radio links: {"link", "facts", "waiting": what waits and what went last, oldest first}."""
+        """See RadioPort."""
         out = []
         for name, driver in sorted(self._drivers.items()):
             waiting = getattr(driver, "waiting", None)
             if waiting is not None:
-                out.append({"link": name, "facts": driver.status(), "waiting": waiting()})
+                out.append({"link": name, "facts": driver.status(), "waiting": waiting(), "nodes": self.nodes(name)})
         return out
+
+    def nodes(self, link: str) -> list[dict[str, Any]]:
+        """See RadioPort."""
+        air: Any = self._machine.air(link)
+        now_ms = self._now_ms()
+        return [{"node": one.node.hex(), "heard_s": (now_ms - one.heard_ms) // 1000, "rssi_dbm": one.rssi_dbm,
+                 "verified": one.trust > 0, "condition": one.beacon.condition, "battery": one.beacon.battery,
+                 "queue": one.beacon.queue} for one in (air.sync.heard if air is not None else ())
+                if one.beacon is not None]
 
     def heard(self, link: str, data: bytes, signal: Any) -> bool:
         """A frame came on a broadcast link; whether it was a probe's, which the core need not see."""

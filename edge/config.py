@@ -121,6 +121,12 @@ KEYS = (
     Key("ble.out_max", "int", 3, "connections to others at one time; 0 never connects", high=4),
     Key("ble.in_max", "int", 3, "connections from others at one time; 0 can't be found", high=4),
     Key("ble.page", "bool", True, "let phones in reach use the page, without a key, like those in the Wi-Fi"),
+    Key("texts.enabled", "bool", True, "answer people who send texts to this node's Meshtastic radio"),
+    Key("texts.channel", "text", "", 'a Meshtastic channel on which "?help" and so on are answered as well, by direct '
+        "message; alerts go there too, else to the primary one", high=11),
+    Key("texts.post", "bool", True, "people with radios may post on the board"),
+    Key("texts.airtime_s", "int", 36, "the airtime that the answers to one person may take in an hour", low=1, high=360,
+        unit="s"),
     Key("community.key", "secret", "", "the key that every node of the community holds; empty is an open node"),
     Key("community.name", "text", "", "what the community is called; it stands in everything its stewards sign",
         high=32),

@@ -64,6 +64,7 @@ class Node(LinkOwner):
         self._writer = Writer(store, asyncio.get_running_loop(), lambda *gone: self.command(effects.GONE, *gone))
         self.flush = self._writer.flush
         self.hints = Hints(self._writer, self._publish)
+        self.keep_people = self._writer.keep_people
         self._clock = clock
         self._log = log
         self._trace = trace

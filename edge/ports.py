@@ -105,7 +105,13 @@ class RadioPort(Protocol):
 
     def radios(self) -> list[dict[str, Any]]:
         """{"link", "facts": what its driver says, "waiting": [{"number", "lane", "bytes", "what", "kind": a frame's
-        first byte, "state", "detail"}]} of each radio link: what waits and what went last, oldest first."""
+        first byte, "state", "detail"}], "nodes": see there} of each radio link: what waits and what went last, oldest
+        first."""
+
+    def nodes(self, link: str) -> list[dict[str, Any]]:
+        """The nodes whose beacons are heard there, the one heard longest ago first: {"node": hex of the 8 bytes that
+        stand for it, "heard_s", "rssi_dbm" or None, "verified", and what it says of itself: "condition", "battery",
+        "queue"}."""
 
     def fates(self, key: bytes) -> list[dict[str, str]]:
         """{"link", "state", "detail"} for each radio that the message with this 16-byte key went to lately."""

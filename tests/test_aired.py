@@ -100,7 +100,8 @@ def test_take_back() -> None:
 
 
 def test_radios_are_those_with_a_line() -> None:
-    assert Place(1).aired.radios() == [{"link": "lora", "facts": {"state": "up"}, "waiting": [{"number": 0}]}]
+    assert Place(1).aired.radios() == [{"link": "lora", "facts": {"state": "up"}, "waiting": [{"number": 0}],
+                                         "nodes": []}]
 
 
 def test_a_probe_is_echoed_and_told() -> None:

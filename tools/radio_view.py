@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from tools.cli_show import LANES, clean, table
+from tools.cli_show import LANES, ago, clean, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _KINDS = {0x0A: "piece", 0x0B: "need", 0x0C: "ask", 0x0D: "window", 0x0E: "probe", 0x0F: "echo", 0x48: "beacon"}
 _MESSAGE = 0x80
+_CONDITIONS = ("calm", "watch", "emergency", "recovery")
+_MAINS, _NOT_TOLD = 254, 255
 _CLASSES = ("alert", "direct", "community", "bulk", "bot")
 WAITING_STATES = ("queued", "waiting", "on_air")
 
@@ -46,8 +48,19 @@ def radio(row: dict[str, Any]) -> str:
     elif facts.get("airtime"):
         out.append(f"it does not transmit: {clean(facts['airtime'])}")
     if row["waiting"]:
-        out.append(waiting(row["waiting"]))
+        out += ["", waiting(row["waiting"])]
+    if row["nodes"]:
+        out += ["", _nodes(row["nodes"])]
     return "\n".join(out)
+
+
+def _nodes(rows: list[dict[str, Any]]) -> str:
+    """The nodes whose beacons are heard."""
+    batteries = {_MAINS: "mains", _NOT_TOLD: ""}
+    return table(("NODE HEARD", "AGO", "DBM", "BATTERY", "CONDITION"), [
+        (one["node"], ago(one["heard_s"] * 1000), "" if one["rssi_dbm"] is None else one["rssi_dbm"],
+         batteries.get(one["battery"], f"{one['battery']} %"),
+         _CONDITIONS[one["condition"] & 3] if one["verified"] else "not verified") for one in rows])
 
 
 def waiting(rows: list[dict[str, Any]]) -> str:

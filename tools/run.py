@@ -126,6 +126,16 @@ class Run:
             from edge.services import provide_radio
 
             provide_radio(self.bus, self.node)
+        if self.node.aired.text_links() and self.config["texts.enabled"]:
+            self._start_texts(store)
+
+    def _start_texts(self, store: Store) -> None:
+        from edge.core.rng import Rng
+        from edge.services.texts.service import QUIET_MS, Texts
+
+        texts = Texts(self.node, self.bus, store, now_s=self.node.now_s, rng=Rng(os.urandom(16)), log=self.log,
+                      settings=self.config.section("texts"), people=store.people(), keep=self.node.keep_people)
+        self.tasks.start("texts", texts.run, quiet_ms=QUIET_MS)
 
     async def _stop(self) -> None:
         if self.web is not None:

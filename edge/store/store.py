@@ -13,7 +13,7 @@ import threading
 
 from edge.core import effects, limits
 from edge.errors import StoreError
-from edge.store import boot, files, hints, rows, schema, search, thin
+from edge.store import boot, files, hints, people, rows, schema, search, thin
 from edge.store.faults import is_damage, is_full, store_error
 from edge.store.intake import Intake, empty_held
 from edge.store.lock import DirLock
@@ -290,6 +290,11 @@ class Store:
         with self._lock:
             return self._write(lambda: hints.set_mark(self._db, id, mark))
 
+    def keep_people(self, rows: list[tuple[Any, ...]]) -> None:
+        """Keep what is known of people with radios (edge/store/people.py). Raises StoreError."""
+        with self._lock:
+            self._write(lambda: people.keep(self._db, rows))
+
     def tidy(self) -> None:
         """Now and then: fit the quota to what the disk has become, take the reserve back, give unused space back.
 
@@ -334,6 +339,10 @@ class Store:
     def fetch(self, keys: list[bytes]) -> list[bytes]:
         """The whole messages under these 16-byte keys, in their order; missing ones are left out. Raises StoreError."""
         return self._read(lambda db: rows.fetch(db, keys))
+
+    def people(self) -> list[tuple[Any, ...]]:
+        """The people with radios that were kept, as `keep_people` was given them. Raises StoreError."""
+        return self._read(people.rows)
 
     def boot_rows(self) -> Iterator[tuple[int, int, bytes]]:
         """(lane, hlc, id) of all that is stored, lane by lane, oldest first. Raises StoreError."""

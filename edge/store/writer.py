@@ -94,6 +94,10 @@ class Writer:
         """Write what `Store.keep` was given, soon."""
         self._jobs.put(("flush",))
 
+    def keep_people(self, rows: list[tuple[Any, ...]]) -> None:
+        """Keep rows of edge/store/people.py, between commits; a fault shows in the store's trouble."""
+        self.call(lambda: self.store.keep_people(rows), lambda _value, _error: None)
+
     def close(self) -> None:
         """Commit what is still waiting, tell its outcome to the loop, and end the thread. Blocks until then."""
         if self._timer is not None:

@@ -21,7 +21,8 @@ from radios.lora import jobs
 from radios.lora.governor import ALERT, BOT
 from radios.lora.jobs import Job
 from radios.lora.keeper import Keeper, open_ledger
-from radios.lora.modem import LinkDown, Modem, Pace, Refused, Signal, Text
+from radios.lora.modem import LinkDown, Modem, Pace, Refused, Signal
+from radios.lora.people import Text
 from radios.lora.supervisor import Supervised, Supervisor, now_ms
 
 TYPE_CHECKING = False

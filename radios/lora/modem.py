@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from radios.lora.people import Radio, Text
+
 # why a packet did not go out; the set only grows
 REASONS = (
     "queue_full",  # the device's queue has no room
@@ -98,37 +100,6 @@ class Sent:
     def __init__(self, airtime_us: int, id: int = 0) -> None:
         self.airtime_us = airtime_us
         self.id = id
-
-
-class Text:
-    """A text of a person (Meshtastic only). sender: 4 bytes; channel: its name, "" in a direct message (to_us);
-    hops: how far it came, None where unknown; alert: it came on the alert port."""
-
-    __slots__ = ("sender", "to_us", "channel", "text", "id", "hops", "signal", "alert")
-
-    def __init__(self, sender: bytes, to_us: bool, channel: str, text: str, id: int, hops: int | None,
-                 signal: Signal, alert: bool = False) -> None:
-        self.sender = sender
-        self.to_us = to_us
-        self.channel = channel
-        self.text = text
-        self.id = id
-        self.hops = hops
-        self.signal = signal
-        self.alert = alert
-
-
-class Radio:
-    """A person's radio was heard, whatever it said (Meshtastic only). sender: 4 bytes; name, short: what its owner
-    calls it, "" unknown."""
-
-    __slots__ = ("sender", "name", "short", "signal")
-
-    def __init__(self, sender: bytes, name: str, short: str, signal: Signal) -> None:
-        self.sender = sender
-        self.name = name
-        self.short = short
-        self.signal = signal
 
 
 class Refused(Exception):

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
-    from radios.lora.modem import Signal, Text
+    from radios.lora.modem import Signal
+    from radios.lora.people import Text
 
     T = TypeVar("T")
 

@@ -18,7 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from radios.lora.modem import Signal, Text
+    from radios.lora.modem import Signal
+    from radios.lora.people import Text
 
 
 def now_ms() -> int:

@@ -114,12 +114,17 @@ def test_a_link_with_its_airtime_and_line() -> None:
                 "detail": "for airtime until 14:20"},
                {"number": 4, "lane": 2, "bytes": 20, "what": "text to !9ea2f3c4", "kind": 0, "state": "acked",
                 "detail": "\x1b[31m"}]
-    shown = view.radio({"link": "lora", "facts": FACTS, "waiting": waiting})
+    shown = view.radio({"link": "lora", "facts": FACTS, "waiting": waiting, "nodes": [
+        {"node": "ab" * 8, "heard_s": 75, "rssi_dbm": -101, "battery": 254, "condition": 2, "verified": True},
+        {"node": "cd" * 8, "heard_s": 5, "rssi_dbm": None, "battery": 80, "condition": 2, "verified": False}]})
+    assert "abababababababab  1 min  -101  mains    emergency" in shown
+    assert "cdcdcdcdcdcdcdcd  5 s          80 %     not verified" in shown
     assert "message            waiting for airtime until 14:20" in shown
     assert "text to !9ea2f3c4  acknowledged \u00b7[31m" in shown
     assert "all but alerts 11.0 of 180.0 s" in shown and "alert      0.0     360.0" in shown
     unlawful = {"modem": "rnode", "device": "", "state": "up", "airtime": "no region is set"}
-    assert "it does not transmit: no region is set" in view.radio({"link": "lora", "facts": unlawful, "waiting": []})
+    assert "it does not transmit: no region is set" in view.radio(
+        {"link": "lora", "facts": unlawful, "waiting": [], "nodes": []})
 
 
 @pytest.mark.parametrize(("event", "said"), [

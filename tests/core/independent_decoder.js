@@ -607,6 +607,12 @@ function aPlace(v) {
 }
 
 // --- 19 check-ins
+function mail(v) {
+  const b = decode(bin(v.body)), told = (n) => (b.has(n) ? hex(b.get(n)) : null);
+  equal([b.get(1n) || null, b.get(2n) || '', told(4n), told(5n), b.has(6n) ? cut(b.get(6n), 16).map(hex) : null],
+    [v.text, v.name, v.to, v.from, v.delivered], 'mail');
+}
+
 function checkin(v) {
   const b = decode(bin(v.body)), name = b.get(1n);
   const plain = name.replace(/[A-Z\u00c0-\u00d6\u00d8-\u00de\u0391-\u03a9\u0400-\u042f]/g, (c) => c.toLowerCase())
@@ -643,7 +649,7 @@ const checks = {
   papers_refused: (v) => refused(() => certificate(v)),
   alerts: (v) => { const a = alertBody(bin(v.body)); equal(a, only(v, a), 'alert'); },
   alerts_refused: (v) => refused(() => alertBody(bin(v.body))),
-  places: aPlace, checkins: checkin,
+  places: aPlace, checkins: checkin, mails: mail,
   ble_info: bleInfo, ble_fragments: bleFragments, ble_beacons: bleBeacon,
 };
 const held = {};

@@ -30,6 +30,8 @@ def fill(store: Store) -> None:
     store.keep("hlc", (START_S + 90) << 16)
     while store.judge_some(lambda text: {"labels": ["water"]} if "well" in text else None) is not None:
         pass
+    store.keep_people([(b"\x9e\xa2\xf3\xc4", "Ana", "A", "lora", 2, START_S, True),
+                       (b"\0\0\0\1", "", "", "", None, 0, False)])
     store.set_mark(make(7, body={1: "the well is open"}).id, {"urgent": False})
 
 

@@ -89,6 +89,8 @@ def test_every_old_database_comes_along(version: int, tmp_path: Path) -> None:
     assert store.list_messages(search="short", now_s=START_S) == []
     (hint,) = [row["hint"] for row in store.list_messages(search="well open", now_s=START_S)]
     assert hint == (None if version == 1 else {"found": {"labels": ["water"]}, "mark": {"urgent": False}})
+    people = [(b"\x9e\xa2\xf3\xc4", "Ana", "A", "lora", 2, START_S, True), (b"\0\0\0\1", "", "", "", None, 0, False)]
+    assert store.people() == ([] if version < 3 else people)
     assert store.check() == []
     store.close()
 

@@ -42,6 +42,7 @@ from edge.core import (  # noqa: E402
     ranges,
 )
 from edge.core.index import Index, fp8  # noqa: E402
+from edge.services.texts import mail  # noqa: E402
 from edge.store import courier  # noqa: E402
 from radios import controls  # noqa: E402
 from radios.ble import beacon as ble_beacon  # noqa: E402
@@ -473,6 +474,19 @@ def _probes() -> list[Row]:
     return rows
 
 
+def _mails() -> list[Row]:
+    rows: list[Row] = []
+    for text, name, to, sender in (("K\u00e4the, komm bitte", "Ana", b"\x9e\xa2\xf3\xc4", b"\0\0\0\1"),
+                                   ("from the page", "", b"\xff\xff\xff\xfe", None)):
+        body = mail.body_of(to, sender, name, text)
+        rows.append({"section": "20", "body": cbor.encode(body).hex(), "text": text, "name": name, "to": to.hex(),
+                     "from": sender.hex() if sender is not None else None, "delivered": None})
+    ids = [bytes([n]) * 16 for n in (1, 2)]
+    rows.append({"section": "20", "body": cbor.encode(mail.body_of_delivered(ids)).hex(), "text": None, "name": "",
+                 "to": None, "from": None, "delivered": [id.hex() for id in ids]})
+    return rows
+
+
 def _objects() -> list[Row]:
     rows = []
     whole = onair.pack(_made(CAROL, 7, {1: 0, 2: b"x" * 294}), True, True)
@@ -535,7 +549,7 @@ def build() -> Row:
         "dictionary": [{"section": "15.3", "version": 1, "sha256": hashing.sha256(dictionary.V1).hex(),
                         "data": dictionary.V1.hex()}],
         "onair": _onair(), "onair_refused": _onair_bad(), "beacons": _beacons(), "asks": _asks(),
-        "windows": _windows(), "probes": _probes(), "objects": _objects(), "ble_info": _ble_info(),
+        "windows": _windows(), "probes": _probes(), "mails": _mails(), "objects": _objects(), "ble_info": _ble_info(),
         "ble_fragments": _ble_fragments(), "ble_beacons": _ble_beacons(),
         "papers": vectors_trust.papers(), "papers_refused": vectors_trust.papers_bad(),
         "alerts": vectors_trust.alerts(), "alerts_refused": vectors_trust.alerts_bad(),

@@ -131,10 +131,9 @@ class Commands:
     async def _post(self, heard: Heard, rest: str) -> Answer:
         if not rest:
             return Answer("post TEXT puts TEXT on the board, for everybody to read.", 1)
-        person = heard.person
-        name = f"{short(person.called, 40)} {person.id}" if person.called != person.id else person.id
+        name = _named(heard.person)
         await self._bus.call("board.post@1", {"text": rest, "name": name}, caller=CALLER, deadline_ms=CALL_MS)
-        near = len(self._node.peers())
+        near = self._near()
         spread = f"{near} node{'s' * (near != 1)} near" if near else "no other node is near now; it waits for one"
         return Answer(f"It is on the board: \"{short(rest, 80)}\" ({spread}).", 1)
 
@@ -153,7 +152,7 @@ class Commands:
             return Answer(f"Nobody called {short(rest.partition(' ')[0], 40)} was heard here. Give the number of the "
                           "radio: send !9ea2f3c4 TEXT", 1)
         if len(found) > 1:
-            return Answer("That can be " + " or ".join(f"{short(one.called, 24)} {one.id}" for one in found[:4])
+            return Answer("That can be " + " or ".join(_named(one) for one in found[:3])
                           + ": give the number.", 1)
         to, sender = found[0], heard.person
         now_s = self._now_s()
@@ -164,7 +163,7 @@ class Commands:
         name = short(sender.called, mail.NAME_BYTES_MAX)
         await self._node.post(messages.MAIL, limits.LANE_DIRECT, MAIL_TTL_S, None,
                               mail.body_of(to.radio, sender.radio, name, text))
-        return Answer(f"Kept for {short(to.called, 40)} {to.id}: it is handed over when that radio is heard by any "
+        return Answer(f"Kept for {_named(to)}: it is handed over when that radio is heard by any "
                       "node. Anybody can read it.", 1)
 
     async def _read(self, heard: Heard, rest: str) -> Answer:
@@ -180,7 +179,7 @@ class Commands:
         now_s = self._now_s()
         link = facts.get("links", {}).get(heard.way[0], {})
         lanes = dict(map(tuple, facts["messages"]))
-        out = [f"{short(facts['name'], 30)}: up {_span(facts['up_s'])}, {len(self._node.peers())} nodes near, "
+        out = [f"{short(facts['name'], 30)}: up {_span(facts['up_s'])}, {self._near()} nodes near, "
                f"{lanes.get(limits.LANE_COMMUNITY, 0)} notices, {len(self._mails.waiting(heard.person.radio, now_s))} "
                "waiting for you."]
         if link.get("airtime.limit_ms"):
@@ -236,6 +235,11 @@ class Commands:
 
     # --- small things
 
+    def _near(self) -> int:
+        """How many nodes are near, by whatever link."""
+        air = self._node.aired
+        return len(self._node.peers()) + sum(len(air.nodes(row["link"])) for row in air.radios())
+
     def _list(self, heard: Heard, texts: list[str]) -> Answer:
         """Numbered lines, each with the beginning of its text; `read N` gives the whole."""
         if len(self._shown) >= limits.RADIO_KNOWN_MAX:
@@ -256,6 +260,11 @@ class Commands:
         then, now = time.localtime(time_ms // 1000), time.localtime(self._now_s())
         same = then[:3] == now[:3]
         return time.strftime("%H:%M" if same else "%d.%m.", then)
+
+
+def _named(person: Person) -> str:
+    """Name and number."""
+    return f"{short(person.called, 40)} {person.id}" if person.called != person.id else person.id
 
 
 def _span(seconds: int) -> str:

@@ -42,9 +42,14 @@ class Mail:
         self.delivered_ms = 0
 
 
-def body_of(to: bytes, sender: bytes, name: str, text: str) -> dict[int, Any]:
-    """The body of a mail."""
-    return {TEXT: text, NAME: name, TO: to, FROM: sender}
+def body_of(to: bytes, sender: bytes | None, name: str, text: str) -> dict[int, Any]:
+    """The body of a mail. sender, name: None, "" where no radio wrote it."""
+    body: dict[int, Any] = {TEXT: text, TO: to}
+    if name:
+        body[NAME] = name
+    if sender is not None:
+        body[FROM] = sender
+    return body
 
 
 def body_of_delivered(ids: list[bytes]) -> dict[int, Any]:

@@ -56,11 +56,12 @@ class _Line:
 
 
 class Outbox:
-    """air: the radios. log(text): told of what the radios refuse to take."""
+    """air: the radios. user_ms: airtime that the answers to one person may take in an hour."""
 
-    def __init__(self, air: RadioPort) -> None:
+    def __init__(self, air: RadioPort, user_ms: int = USER_MS) -> None:
         self.counters: dict[str, int] = {}
         self._air = air
+        self._user_ms = user_ms
         self._lines: dict[Way, _Line] = {}
         self._spent: dict[bytes, deque[tuple[int, int]]] = {}  # radio -> (when, milliseconds on the air)
 
@@ -102,7 +103,7 @@ class Outbox:
         if not spent:
             self._spent.pop(radio, None)
             return 0
-        over_ms = sum(ms for _, ms in spent) - USER_MS
+        over_ms = sum(ms for _, ms in spent) - self._user_ms
         for at_ms, ms in spent:
             if over_ms < 0:
                 return 0

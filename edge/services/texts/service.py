@@ -18,7 +18,7 @@ from edge.errors import BusError
 from edge.services.texts.alerts import Sayer
 from edge.services.texts.commands import Answer, Commands, Heard
 from edge.services.texts.mail import Mails, body_of_delivered
-from edge.services.texts.outbox import Outbox
+from edge.services.texts.outbox import USER_MS, Outbox
 from edge.services.texts.parts import PART_BYTES, cut, short
 from edge.services.texts.people import FRESH_S, People
 
@@ -47,6 +47,7 @@ MAIL_PATIENCE_MS = 900000
 SCAN_S = 600  # the store is looked through again, in case something was missed
 MAIL_ROWS = 1000
 MORE = " (more)"
+_MACHINES = ("Mail from ", "a machine. I don't know")  # what a node says unasked: another one does not answer it
 _TOPICS = ("text", "radio", "on_air", "alerts")
 
 
@@ -79,7 +80,7 @@ class Texts:
     def __init__(self, node: NodePort, bus: BusPort, store: StorePort, *, now_s: Callable[[], int], rng: Rng,
                  settings: dict[str, Any], people: list[tuple[Any, ...]], keep: Callable[[list[Any]], None],
                  log: Callable[[str, str], None]) -> None:
-        self.outbox = Outbox(node.aired)
+        self.outbox = Outbox(node.aired, int(settings.get("airtime_s", USER_MS // 1000)) * 1000)
         self.people = People(people)
         self.mails = Mails()
         self._node = node
@@ -171,7 +172,7 @@ class Texts:
                 self._say(heard, Answer(f"Your part of this hour's airtime is used up; again from {again}.", 1))
         elif verb:
             self._start(self._obey(heard, session, verb, rest))
-        elif now_ms - session.strange_ms >= STRANGE_MS:
+        elif now_ms - session.strange_ms >= STRANGE_MS and not any(mark in value["text"] for mark in _MACHINES):
             session.strange_ms = now_ms
             self._say(heard, Answer(f"This is {short(self._node.name, 30)}, a machine. I don't know "
                                     f"\"{short(value['text'], 30)}\"; help says what I know.", 1))

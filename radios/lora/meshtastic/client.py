@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from radios.lora.meshtastic.lines import TcpLine
     from radios.lora.meshtastic.wire import Record
-    from radios.lora.modem import Signal, Text
+    from radios.lora.modem import Signal
+    from radios.lora.people import Text
     from radios.lora.serialport import Port
 
 HELLO_NONCE = 69420  # "everything but the other nodes": a full list stalls slow devices

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from radios.lora.meshtastic import facts, wire
 from radios.lora.meshtastic.told import signal_of
-from radios.lora.modem import Modem, Radio, Text
+from radios.lora.modem import Modem
+from radios.lora.people import Radio, Text
 from radios.lora.supervisor import now_ms
 
 TYPE_CHECKING = False

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from radios.lora.meshtastic.wire import Record
-    from radios.lora.modem import Signal, Text
+    from radios.lora.modem import Signal
+    from radios.lora.people import Text
 
 GROUP, GROUP_PORT = "224.0.0.69", 4403
 SEEN_MAX = 256

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from radios.lora.meshtastic.client import MeshtasticModem
-from radios.lora.modem import LinkDown, Modem, Pace, Refused, Sent, Signal, Text
+from radios.lora.modem import LinkDown, Modem, Pace, Refused, Sent, Signal
+from radios.lora.people import Text
 from radios.lora.supervisor import Supervised, Supervisor
 from tests.radios.lora.emulated.air import LiveAir
 from tests.radios.lora.emulated.meshtastic_device import MeshtasticDevice, introduce

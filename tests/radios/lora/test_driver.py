@@ -12,7 +12,8 @@ import pytest
 from edge.core.link import LinkInfo
 from radios.lora import jobs
 from radios.lora.driver import FRAME_BYTES_MAX, LoraDriver
-from radios.lora.modem import Modem, Pace, Refused, Sent, Text
+from radios.lora.modem import Modem, Pace, Refused, Sent
+from radios.lora.people import Text
 from tests.radios.contract import identity
 from tests.radios.lora.kit import Allow, Listener, World, hasty, pace, until, world
 
