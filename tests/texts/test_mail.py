@@ -1,4 +1,4 @@
-"""Mail: what waits for whom, what was delivered in whatever order it is told, and what a stranger may send. PROTOCOL 20."""
+"""Mail: what waits for whom, what was delivered, told in whatever order, and what a stranger may send. PROTOCOL 20."""
 
 from __future__ import annotations
 

@@ -29,10 +29,11 @@ TEXT_BYTES_MAX = 400
 class Mail:
     """One mail. sender: 4 bytes or None. delivered_ms: 0 while it waits."""
 
-    __slots__ = ("id", "to", "sender", "name", "text", "time_ms", "expires_s", "delivered_ms")
+    __slots__ = ("id", "key", "to", "sender", "name", "text", "time_ms", "expires_s", "delivered_ms")
 
     def __init__(self, one: Message, body: dict[int, Any]) -> None:
         self.id = one.id
+        self.key = one.key  # its order is that of time
         self.to: bytes = body[TO]
         self.sender: bytes | None = body.get(FROM)
         self.name: str = body.get(NAME, "")
@@ -86,7 +87,7 @@ class Mails:
         """What waits for a radio, the oldest first."""
         found = [mail for mail in self._mails.values()
                  if mail.to == to and not mail.delivered_ms and mail.expires_s > now_s]
-        return sorted(found, key=lambda mail: (mail.time_ms, mail.id))
+        return sorted(found, key=lambda mail: mail.key)
 
     def addressees(self, now_s: int) -> set[bytes]:
         """The radios that something waits for."""
@@ -95,12 +96,12 @@ class Mails:
     def to(self, radio: bytes, now_s: int) -> list[Mail]:
         """All to a radio, the newest first, those that were delivered as well."""
         found = [mail for mail in self._mails.values() if mail.to == radio and mail.expires_s > now_s]
-        return sorted(found, key=lambda mail: (mail.time_ms, mail.id), reverse=True)
+        return sorted(found, key=lambda mail: mail.key, reverse=True)
 
     def by(self, radio: bytes) -> list[Mail]:
         """All from a radio, the newest first."""
         found = [mail for mail in self._mails.values() if mail.sender == radio]
-        return sorted(found, key=lambda mail: (mail.time_ms, mail.id), reverse=True)
+        return sorted(found, key=lambda mail: mail.key, reverse=True)
 
     def room(self, sender: bytes, to: bytes, now_s: int) -> bool:
         """Whether one more may be written."""
@@ -122,7 +123,7 @@ class Mails:
 
     def _make_room(self) -> None:
         while len(self._mails) > MAILS_MAX:
-            worst = min(self._mails.values(), key=lambda mail: (not mail.delivered_ms, mail.time_ms))
+            worst = min(self._mails.values(), key=lambda mail: (not mail.delivered_ms, mail.key))
             del self._mails[worst.id]
 
 
