@@ -79,6 +79,8 @@ class Node(LinkOwner):
         self._intake = Intake(self.machine, monotonic_ms, self._drain, self._perform)
         self.import_frame = self._intake.frame
         self.aired = Aired(self.machine, self._drivers, self._publish, monotonic_ms, rng)
+        for name in ("on_air", "text", "radio"):  # of LinkOwner
+            setattr(self, name, getattr(self.aired, name))
         self._pushes = Pushes(self.machine, self._drivers, self._fetch, monotonic_ms, self.kick, self.aired.sent)
         self._started_ms = monotonic_ms()
         self._batch: list[Message] = []
@@ -154,15 +156,6 @@ class Node(LinkOwner):
     def heard(self, link: str, data: bytes, signal: Any) -> None:
         if not self.aired.heard(link, data, signal):
             self.frame(link, b"", data, signal.rssi_dbm)
-
-    def on_air(self, link: str, token: int, state: str, detail: str) -> None:
-        self.aired.on_air(link, token, state, detail)
-
-    def text(self, link: str, text: Any) -> None:
-        self.aired.text(link, text)
-
-    def radio(self, link: str, radio: Any) -> None:
-        self.aired.radio(link, radio)
 
     def page(self, link: str, request: bytes, answer: Callable[[bytes], None]) -> None:
         ask: Any = super().page if self.web is None else self.web.ask
