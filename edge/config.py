@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 FILE_NAME = "waypost.toml"
+MACHINE_DIRECTORY = "/etc/waypost"
+AP_ADDRESS = "10.42.0.1"  # this box in the Wi-Fi that it makes (net.wifi)
 _HEX_KEY_CHARS = 64
-_HIDDEN = ("secret", "channel_key")
+_HIDDEN = ("secret", "channel_key", "password")
 
 
 class Key:
-    """One setting. kind: bool, int, text, choice, secret, channel_key, position, or texts, addresses, hosts, keys,
+    """One setting. kind: bool, int, text, choice, secret, channel_key, password, position, or texts, addresses, hosts, keys,
     policy (lists of text); low and high bound an int's value or a text's length in bytes; choices is a tuple for kind
     choice."""
 
@@ -52,6 +54,7 @@ class Key:
             "text": f"text of at most {self.high} bytes",
             "secret": "32 bytes, as 64 hex digits or 44 characters of base64",
             "channel_key": "1, 16 or 32 bytes in base64, as Meshtastic shows it",
+            "password": "8 to 63 letters, digits and signs of ASCII",
             "texts": "a list of texts",
             "addresses": 'a list of "HOST", "HOST:PORT" or "[IPV6]:PORT"',
             "keys": "a list of node keys, each of 64 hex digits",
@@ -64,6 +67,7 @@ class Key:
 KEYS = (
     Key("node.name", "text", "", "what people call this node; empty is the machine's host name", high=64),
     Key("node.board", "text", "auto", "the board file that says what this machine is; auto: look", low=1, high=64),
+    Key("node.time_zone", "text", "", 'where the place is, such as "Europe/Berlin"; only on the image', high=64),
     Key("web.enabled", "bool", True, "serve the page"),
     Key("web.port", "int", 8080, "the page's TCP port; 0 is any free one", high=65535),
     Key("web.host", "text", "", 'where the page listens: empty is every address, "localhost" this machine only'),
@@ -77,6 +81,14 @@ KEYS = (
     Key("lan.udp", "bool", False, "open the UDP link for leaves (microcontrollers), on the number of lan.port"),
     Key("lan.udp_peers", "addresses", (), "leaves to greet on the UDP link until they answer"),
     Key("lan.interfaces", "texts", (), "network interfaces to use, by name; empty is all"),
+    Key("net.wifi", "choice", "off", "on the image: off, join a Wi-Fi, make one (ap), or both", choices=(
+        "off", "client", "ap", "both")),
+    Key("net.country", "text", "", "two letters, for the radio law of Wi-Fi; empty: no Wi-Fi", high=2),
+    Key("net.ssid", "text", "", "the Wi-Fi to join", high=32),
+    Key("net.password", "password", "", "its password"),
+    Key("net.ap_ssid", "text", "", "the Wi-Fi to make; empty: the node's name", high=32),
+    Key("net.ap_password", "password", "", "its password; empty: everybody may join"),
+    Key("net.ap_channel", "int", 6, "its channel (2.4 GHz); with both: that of the Wi-Fi joined", low=1, high=13),
     Key("lora.enabled", "bool", False, "talk over a LoRa radio"),
     Key("lora.modem", "choice", "", "what the radio is", choices=(
         "", "meshtastic", "meshtastic-udp", "rnode", "rylr998", "rylr896", "e22")),
@@ -140,6 +152,7 @@ KEYS = (
     Key("trust.anchors", "keys", (), "nodes that may call everything, like the person at this machine"),
     Key("triage.enabled", "bool", True, "look at each text for calls for help (docs/TRIAGE.md)"),
     Key("triage.model", "bool", True, "use the trained model beside the lexicon"),
+    Key("update.keys", "keys", (), "who may sign updates of the image, beside whoever made it"),
     Key("store.quota_mb", "int", 512, "how much the message store may hold", low=1, high=1048576, unit="MB"),
     Key("log.level", "choice", "info", "what goes to the log", choices=("error", "warning", "info", "debug")),
 )
@@ -178,23 +191,14 @@ class Config:
 def load(directory: str, overrides: Iterable[str] = ()) -> tuple[Config, list[ConfigError]]:
     """The settings of a node's directory: defaults, then its waypost.toml, then "KEY=VALUE" overrides.
 
-    Gives the settings and what is wrong with the file, in the order of its lines. Raises ConfigError for a wrong
+    Below the directory's file stands /etc/waypost/waypost.toml, where a machine has one.
+    Gives the settings and what is wrong with the files, in the order of their lines. Raises ConfigError for a wrong
     override: whoever typed it is there to mend it.
     """
     values: dict[str, Any] = {}
     problems: list[ConfigError] = []
-    path = os.path.join(directory, FILE_NAME)
-    try:
-        with open(path, "rb") as file:
-            raw = file.read(tomlfile.BYTES_MAX + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        raw = b""
-    except OSError as error:
-        problems.append(ConfigError(f"can't be read: {error.strerror}", where=path, hint="check its owner and mode"))
-        raw = b""
-        values.update(_LINKS_OFF)
-    if raw:
-        _read_file(path, raw, values, problems)
+    for folder in (MACHINE_DIRECTORY, directory):
+        _take_file(os.path.join(folder, FILE_NAME), values, problems)
     for override in overrides:
         name, value = parse_override(override)
         values[name] = value
@@ -235,6 +239,20 @@ def check(key: Key, value: Any, where: str) -> Any:
                 "channel_key": "waypost radio setup --channel NAME --psk random makes one"}.get(key.kind, "")
         raise ConfigError(f"{key.name} {said}", where=where, allowed=key.allowed(), hint=hint)
     return shown
+
+
+def _take_file(path: str, values: dict[str, Any], problems: list[ConfigError]) -> None:
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(tomlfile.BYTES_MAX + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        problems.append(ConfigError(f"can't be read: {error.strerror}", where=path, hint="check its owner and mode"))
+        values.update(_LINKS_OFF)
+        return
+    if raw:
+        _read_file(path, raw, values, problems)
 
 
 def _read_file(path: str, raw: bytes, values: dict[str, Any], problems: list[ConfigError]) -> None:
@@ -346,6 +364,11 @@ def _is_position(key: Key, value: Any) -> tuple[bool, Any]:
         return False, value
 
 
+def _is_password(key: Key, value: Any) -> tuple[bool, Any]:
+    plain = isinstance(value, str) and value.isascii() and value.isprintable()
+    return plain and (value == "" or 8 <= len(value) <= 63), value
+
+
 def _is_texts(key: Key, value: Any) -> tuple[bool, Any]:
     return isinstance(value, list) and all(isinstance(one, str) and 0 < len(one) <= 64 for one in value), value
 
@@ -403,7 +426,7 @@ def _split_address(text: str, default_port: int) -> tuple[str, int] | None:
 
 _CHECKS = {
     "bool": _is_bool, "int": _is_int, "text": _is_text, "choice": _is_choice, "secret": _is_secret,
-    "channel_key": _is_channel_key,
+    "channel_key": _is_channel_key, "password": _is_password,
     "texts": _is_texts, "addresses": _is_addresses, "keys": _is_keys, "hosts": _is_hosts, "policy": _is_policy,
     "position": _is_position,
 }

@@ -173,6 +173,8 @@ def _keys(parser: argparse.ArgumentParser) -> None:
 
 def _doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--broken", action="store_true", help="show only what is broken")
+    parser.add_argument("--boot", action="store_true",
+                        help="the self-test of a new system: the node runs, its page answers")
 
 
 def _top(parser: argparse.ArgumentParser) -> None:
@@ -232,6 +234,8 @@ _COMMANDS = (
     ("declare", "tools.cli_emergency:declare", "say as a person how things are", _declare),
     ("stop", "tools.cli_emergency:stop", "stop all but alerts, beacons, the console and direct messages", _nothing),
     ("resume", "tools.cli_emergency:resume", "let a stopped node go on", _nothing),
+    ("flash", "tools.flash:run", "write the image to an SD card, and the file that sets up the box", None),
+    ("update", "tools.update_cli:run", "put a new system on a box that runs the image", None),
     ("top", "tools.top:run", "watch the node", _top),
     ("trace", "tools.cli_node:trace", "show what the node did last", _trace),
     ("triage", "tools.triage_cli:run", "label the messages of a file, and measure how well", None),

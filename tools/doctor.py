@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 FREE_BYTES_MIN = 20 << 20
 FREE_BYTES_NOTE = 200 << 20
 CLOCK_BACK_S = 60
+BOOT_CHECKS = ("python", "sqlite", "nacl", "microdot", "directory", "identity", "database", "node", "control", "store")
 
 
 def run(args: argparse.Namespace) -> int:
     """waypost doctor"""
-    found = examine(args.dir, args.overrides)
+    found = boot_test(args.dir, args.overrides) if args.boot else examine(args.dir, args.overrides)
     if args.broken:
         found = [one for one in found if one.state == BROKEN or (one.check, one.state) == ("node", NOTE)]
     if args.json:
@@ -57,6 +58,17 @@ def examine(directory: str, overrides: list[str]) -> list[Finding]:
     found += [*about_config, *_identity(directory), *_database(directory, config), *_clock(directory), *about_node]
     found += doctor_host.network(config)
     return found if running else found + doctor_host.ports(config)
+
+
+def boot_test(directory: str, overrides: list[str]) -> list[Finding]:
+    """Whether the software works: what a new system on the SD-card image is kept or taken back for. What a steward has
+    written wrong, an empty card or a missing radio is no reason to take a system back."""
+    found = [one for one in examine(directory, overrides) if one.check in BOOT_CHECKS]
+    if not any(one.check == "node" and one.state == OK for one in found):
+        found = [one for one in found if one.check != "node"]
+        return [*found, Finding("node", BROKEN, "it does not run", "see the log: journalctl -u waypost")]
+    config = settings.load(directory, overrides)[0]
+    return [*found, doctor_host.page(config)] if config["web.enabled"] else found
 
 
 def _directory(directory: str) -> list[Finding]:

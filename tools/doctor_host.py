@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edge.config import Config
 
 PYTHON_MIN = (3, 11)
+PAGE_S = 30
 OK, NOTE, BROKEN = "ok", "note", "broken"
 _IFF_UP, _IFF_LOOPBACK, _IFF_MULTICAST = 0x1, 0x8, 0x1000
 _OPTIONAL = (
@@ -126,6 +127,22 @@ def ports(config: Config) -> list[Finding]:
     if config["lan.enabled"] and config["lan.port"]:
         out.append(_port("lan", "lan.port", "", config["lan.port"]))
     return out
+
+
+def page(config: Config) -> Finding:
+    """Whether the page of the running node answers."""
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(config["web.host"], config["web.host"])
+    place = f"the page at port {config['web.port']}"
+    try:
+        with socket.create_connection((host, config["web.port"]), timeout=PAGE_S) as connection:
+            connection.settimeout(PAGE_S)
+            connection.sendall(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            first = connection.recv(256).split(b"\r\n")[0]
+    except OSError as error:
+        return Finding("web", BROKEN, f"{place} does not answer: {error}", "see waypost status")
+    if b" 200 " not in first + b" ":
+        return Finding("web", BROKEN, f"{place} answers {first.decode('ascii', 'replace')}", "see waypost status")
+    return Finding("web", OK, f"{place} answers")
 
 
 def lock_holder(path: str) -> int | None:

@@ -17,7 +17,7 @@ from importlib import import_module
 
 from edge import keys
 from edge.bus.bus import Bus
-from edge.config import Config
+from edge.config import AP_ADDRESS, Config
 from edge.console.control import LINK as LOCAL_LINK
 from edge.console.control import ControlServer
 from edge.core import effects
@@ -194,7 +194,8 @@ class Run:
             self.node.trouble("web", "missing", f"the page needs the package {error.name}: pip install {error.name}")
             return
         self.web = WebServer(self.bus, self.node, metrics=self._metrics, trouble=self.node.trouble,
-                             models_api=self.models is not None and self.config["models.api"])
+                             models_api=self.models is not None and self.config["models.api"],
+                             portal=AP_ADDRESS if self.config["net.wifi"] in ("ap", "both") else "")
         self.node.web = self.web
         await self.web.start(self.config["web.host"], self.config["web.port"])
 

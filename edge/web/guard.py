@@ -41,6 +41,11 @@ def _is_local(host: str) -> bool:
     return name[:1] == "[" or "." not in name or name.endswith(_LOCAL) or name.replace(".", "").isdigit()
 
 
+def is_elsewhere(headers: Mapping[str, str]) -> bool:
+    """Whether a request looks for another machine by name: on our own Wi-Fi every name leads here."""
+    return not _is_local((headers.get("Host") or "localhost").lower())
+
+
 def is_here(address: str) -> bool:
     """Whether a client's address is this machine's own."""
     return client_of(address) in _HERE

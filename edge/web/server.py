@@ -13,7 +13,7 @@ import errno
 import socket
 from collections.abc import Callable
 
-from edge.web.guard import client_of, is_here
+from edge.web.guard import client_of, is_elsewhere, is_here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,16 +37,18 @@ class WebServer:
 
     metrics: gives the text for GET /metrics. trouble(part, reason, text): told when the page can't be served, and with
     empty texts when it can. app: another app than the node's own. models_api: as make_app has it.
+    portal: our address on a Wi-Fi where every name leads to us; whoever asks there for another machine is sent here.
     """
 
     def __init__(self, bus: BusPort, node: NodePort, *, metrics: Callable[[], str] | None = None,
                  trouble: Callable[[str, str, str], None] | None = None, app: Microdot | None = None,
-                 models_api: bool = False) -> None:
+                 models_api: bool = False, portal: str = "") -> None:
         self.port = 0  # the port in use; 0 while there is none
         self._bus = bus
         self._node = node
         self._metrics = metrics
         self._models_api = models_api
+        self._portal = portal
         self._trouble = trouble or (lambda _part, _reason, _text: None)
         self._app = app
         self._server: asyncio.Server | None = None
@@ -180,10 +182,21 @@ class WebServer:
                 pass  # a bad request; the app says so
         if request is None and bounded.bytes_read == 0:
             return  # opened and closed without a word, as browsers do
-        response = await app.dispatch_request(request)
+        if request is not None and is_elsewhere(request.headers) and self._portal and (
+            self._portal == str(writer.get_extra_info("sockname")[0]).removeprefix("::ffff:")
+        ):
+            response = _redirect(f"http://{self._portal}/")  # a phone that looks for the internet then opens the page
+        else:
+            response = await app.dispatch_request(request)
         await _write(response, reader, writer)
         if request is None or (request.content_length and not request.body):
             await _linger(reader, writer)
+
+
+def _redirect(location: str) -> Response:
+    from microdot.microdot import Response
+
+    return Response("", 302, {"Location": location, "Cache-Control": "no-store"})
 
 
 class _Bounded:

@@ -25,6 +25,7 @@ PROMISED = (
     "doctor",
     "export",
     "factory-reset",
+    "flash",
     "hardware",
     "import",
     "inbox",
@@ -45,6 +46,7 @@ PROMISED = (
     "top",
     "trace",
     "triage",
+    "update",
     "version",
 )
 

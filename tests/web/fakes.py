@@ -153,8 +153,8 @@ async def raw(port: int, data: bytes) -> bytes:
 
 
 async def get(port: int, path: str, method: str = "GET", **headers: str) -> Reply:
-    lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    lines = [f"{method} {path} HTTP/1.1"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in ({"Host": "localhost"} | headers).items()]
     return Reply(await raw(port, ("\r\n".join(lines) + "\r\n\r\n").encode()))
 
 

@@ -187,3 +187,25 @@ def test_no_thread_is_started() -> None:
         await server.stop()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(("path", "host"), [
+    ("/generate_204", "connectivitycheck.gstatic.com"), ("/hotspot-detect.html", "captive.apple.com"),
+    ("/connecttest.txt", "www.msftconnecttest.com"), ("/", "example.org:80"),
+])
+def test_a_phone_that_looks_for_the_internet_is_sent_to_the_page(path: str, host: str) -> None:
+    async def main() -> None:
+        bus = FakeBus()
+        server = WebServer(bus, FakeNode(bus), portal="127.0.0.1")
+        port = await server.start("127.0.0.1", 0)
+        reply = await get(port, path, Host=host)
+        assert reply.status == 302 and reply.headers["location"] == "http://127.0.0.1/"
+        for own in (f"127.0.0.1:{port}", "library.local", "10.42.0.1"):
+            assert (await get(port, "/", Host=own)).status == 200
+        await server.stop()
+        other = WebServer(bus, FakeNode(bus), portal="10.42.0.1")
+        port = await other.start("127.0.0.1", 0)
+        assert (await get(port, "/", Host="library.example.org")).status == 200, "not reached by our own Wi-Fi"
+        await other.stop()
+
+    asyncio.run(main())

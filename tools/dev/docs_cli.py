@@ -69,6 +69,10 @@ A node reads `waypost.toml` in its directory (`--dir`, `$WAYPOST_DIR` or `~/.way
 setting has its default. `waypost --set KEY=VALUE` overrides one setting for one run: `--set web.port=0`, lists with
 commas. The file may be UTF-8 or UTF-16, with any line ends.
 
+Where a machine has `/etc/waypost/waypost.toml`, its settings hold for every node there that does not set them itself:
+the SD-card image has one that puts the page on port 80. On the image the file to edit is `waypost.toml` on the card's
+first partition, which any computer opens; `net.*`, `node.time_zone` and `update.*` are for the image only.
+
 A mistake never stops the node: the setting keeps its default, and the log, `waypost status`, the page and `waypost
 doctor` say what is wrong with file, line and column. Where the mistake could concern the community key, all
 links stay off until it is mended: a node that can't prove its membership must not talk as a stranger instead.

@@ -1,0 +1,253 @@
+"""A card in QEMU's virt machine, for the image's tests: this is the Raspberry Pi's firmware, power switch and cable.
+
+Like the firmware it reads config.txt from the card's boot partition at every start and boots the slot that it names.
+The power can be cut at any moment: then all that the card had not been told to flush may be lost, in part and out of
+order, as with a real one; QEMU's log of writes says what that is.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import random
+import re
+import select
+import socket
+import struct
+import subprocess
+import time
+
+CARD_MB = 1536
+BOOT_AT = 4 << 20
+BOOT_MB = 128
+SPEED = float(os.environ.get("WAYPOST_TEST_PATIENCE", "1"))  # a busy machine: more
+READY_S = 420 * SPEED
+_PROMPT = "waypost-test-done"
+
+
+class MachineError(AssertionError):
+    """The machine did not do what was waited for; the text ends with what it said last."""
+
+
+def new_card(image: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    """A fresh card with this image on it."""
+    card = folder / "card.img"
+    subprocess.run(["cp", "--sparse=always", image, card], check=True)
+    with open(card, "r+b") as file:
+        file.truncate(CARD_MB << 20)
+    return card
+
+
+def boot_file(card: pathlib.Path, name: str) -> bytes:
+    """A file of the card's boot partition."""
+    return subprocess.run(["mcopy", "-n", "-i", f"{card}@@{BOOT_AT}", f"::{name}", "-"], check=True,
+                          capture_output=True).stdout
+
+
+def put_boot_file(card: pathlib.Path, name: str, data: bytes) -> None:
+    """Write a file to the card's boot partition, as a person with a card reader does."""
+    subprocess.run(["mcopy", "-o", "-i", f"{card}@@{BOOT_AT}", "-", f"::{name}"], input=data, check=True)
+
+
+def free_port() -> int:
+    """A TCP port that nobody uses now."""
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return int(trial.getsockname()[1])
+
+
+class Machine:
+    """One card in one machine. start() switches it on, cut() off; shell() runs a command as root inside."""
+
+    def __init__(self, card: pathlib.Path, folder: pathlib.Path, *, memory_mb: int = 512, log_writes: bool = False,
+                 extra: tuple[str, ...] = (), network: str = "") -> None:
+        self.card = card
+        self.folder = folder
+        self.memory_mb = memory_mb
+        self.log_writes = log_writes
+        self.extra = extra
+        self.network = network
+        self.ports: dict[int, int] = {}
+        self.serial = bytearray()
+        self.process: subprocess.Popen[bytes] | None = None
+        self._shell: socket.socket | None = None
+
+    # power
+
+    def start(self, more: str = "") -> None:
+        """Switch it on: read the boot partition as the firmware does, and start what it names."""
+        slot = re.search(rb"os_prefix=(slot-[ab])/", boot_file(self.card, "config.txt"))
+        assert slot, "config.txt names no slot"
+        prefix = slot[1].decode()
+        for name in ("vmlinuz", "initrd.img"):
+            (self.folder / name).write_bytes(boot_file(self.card, f"{prefix}/{name}"))
+        line = boot_file(self.card, f"{prefix}/cmdline.txt").decode().strip()
+        line = re.sub(r"console=\S+ ?", "", line)  # the Raspberry Pi's serial lines
+        sockets = {name: self.folder / f"{name}.sock" for name in ("serial", "shell")}
+        for path in sockets.values():
+            path.unlink(missing_ok=True)
+        disk = f"driver=raw,node-name=card,file.driver=file,file.filename={self.card},discard=unmap"
+        if self.log_writes:
+            log = self.folder / "writes.log"
+            log.write_bytes(b"")
+            subprocess.run(["cp", "--sparse=always", self.card, self.card.with_suffix(".before")], check=True)
+            disk = (f"driver=blklogwrites,node-name=card,log-sector-size=512,file.driver=file,"
+                    f"file.filename={self.card},log.driver=file,log.filename={log},log-super-update-interval=1")
+        self.ports = {80: free_port(), 7373: free_port()}
+        forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for guest, host in self.ports.items())
+        network = self.network or f"user,id=net,restrict=on{forwards}"
+        words = [
+            "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", str(self.memory_mb),
+            "-accel", "tcg,thread=multi", "-kernel", str(self.folder / "vmlinuz"),
+            "-initrd", str(self.folder / "initrd.img"),
+            "-append", f"{line} console=ttyAMA0,115200 systemd.debug_shell=hvc0 {more}",
+            "-blockdev", disk, "-device", "virtio-blk-pci,drive=card,write-cache=on",
+            "-netdev", network, "-device", "virtio-net-pci,netdev=net,romfile=", "-device", "i6300esb",
+            "-device", "virtio-serial-pci", "-chardev", f"socket,id=shell,path={sockets['shell']},server=on,wait=off",
+            "-device", "virtconsole,chardev=shell",
+            "-chardev", f"socket,id=serial,path={sockets['serial']},server=on,wait=off", "-serial", "chardev:serial",
+            "-display", "none", "-monitor", "none", "-no-reboot", *self.extra,
+        ]
+        with open(self.folder / "qemu.err", "wb") as said:
+            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
+        self.serial = bytearray()
+        self._line = _connect(sockets["serial"], self.process)
+        self._shell = _connect(sockets["shell"], self.process)
+
+    def cut(self, seed: int | None = None) -> None:
+        """Cut the power. With log_writes, what was not flushed is lost as `seed` has it."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self._close()
+            if self.log_writes:
+                lose(self.card, self.folder / "writes.log", random.Random(seed))
+
+    def wait_off(self, patience_s: float) -> None:
+        """Until the machine has ended by itself: it was told to restart, or has crashed."""
+        until = time.monotonic() + patience_s
+        assert self.process is not None
+        while self.process.poll() is None:
+            self._pump(0.2)
+            if time.monotonic() > until:
+                raise MachineError(f"it does not restart\n{self.tail()}")
+        self._close()
+
+    def _close(self) -> None:
+        for one in (self._line, self._shell):
+            if one is not None:
+                one.close()
+        self.process = None
+
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self._close()
+
+    # what it says
+
+    def _pump(self, wait_s: float) -> None:
+        if select.select([self._line], [], [], wait_s)[0]:
+            try:
+                self.serial += self._line.recv(65536)
+            except OSError:
+                time.sleep(wait_s)
+
+    def wait_for(self, text: str, patience_s: float = READY_S) -> str:
+        """Until the serial line has said `text`; all that it has said."""
+        until = time.monotonic() + patience_s
+        while text.encode() not in self.serial:
+            if self.process is None or self.process.poll() is not None:
+                raise MachineError(f"it has ended before it said {text!r}\n{self.tail()}")
+            if time.monotonic() > until:
+                raise MachineError(f"it has not said {text!r} in {patience_s:.0f} s\n{self.tail()}")
+            self._pump(0.2)
+        return self.serial.decode(errors="replace")
+
+    def ready(self, patience_s: float = READY_S) -> None:
+        """Until the node says that it is ready."""
+        self.wait_for("waypost: ready", patience_s)
+
+    def say(self, text: str) -> None:
+        """Type on the serial line."""
+        self._line.sendall(text.encode())
+
+    def tail(self, n_bytes: int = 3000) -> str:
+        """What the serial line said last."""
+        return self.serial[-n_bytes:].decode(errors="replace")
+
+    def shell(self, command: str, patience_s: float = 120 * SPEED) -> str:
+        """Run a command as root (systemd's debug shell, which only our kernel command line switches on); its output."""
+        mark = f"{_PROMPT}-{random.randrange(1 << 30)}"
+        assert self._shell is not None
+        # the mark is typed in two halves, so that the echo of the command does not hold it
+        self._shell.sendall(f"stty -echo 2>/dev/null; {command}\necho; echo {mark[:8]}''{mark[8:]} $?\n".encode())
+        got, until = b"", time.monotonic() + patience_s
+        while mark.encode() not in got or not got.rstrip(b" ").endswith((b"\n", b"# ")):
+            if time.monotonic() > until:
+                raise MachineError(f"no end of {command!r}: {got[-2000:].decode(errors='replace')}")
+            self._pump(0)
+            if select.select([self._shell], [], [], 0.1)[0]:
+                got += self._shell.recv(65536)
+        text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07", "", got.decode(errors="replace")).replace("\r", "")
+        before, _, after = text.rpartition(mark)
+        self.code = int(after.split()[0])
+        return before.strip("\n")
+
+
+def _connect(path: pathlib.Path, process: subprocess.Popen[bytes]) -> socket.socket:
+    until = time.monotonic() + 60
+    while True:
+        one = socket.socket(socket.AF_UNIX)
+        try:
+            one.connect(str(path))
+            return one
+        except OSError:
+            one.close()
+            if process.poll() is not None or time.monotonic() > until:
+                raise MachineError(f"QEMU does not start: {path.parent.joinpath('qemu.err').read_text()}") from None
+            time.sleep(0.05)
+
+
+def lose(card: pathlib.Path, log: pathlib.Path, dice: random.Random) -> tuple[int, int]:
+    """Make the card what a power cut leaves: all that was written before the last flush, and of what came after it any
+    part, each sector by chance. (writes since the last flush, sectors of them that are lost.)
+
+    card.before is the card as it was when the machine started; the log is QEMU's blklogwrites, in the form of the
+    kernel's dm-log-writes: a super block, then entries of a sector (sector, sectors, flags, data length), with data.
+    """
+    with open(log, "rb") as file:
+        raw = file.read()
+    magic, _, _, size = struct.unpack_from("<QQQI", raw)
+    assert magic == 0x6A736677736872, "no log of writes"
+    entries, at = [], size
+    while at + size <= len(raw):
+        sector, count, flags, _ = struct.unpack_from("<QQQQ", raw, at)
+        if not count and not flags:
+            break
+        data = b"" if flags & _DISCARD else raw[at + size:at + size + count * size]
+        entries.append((sector, count, flags, data))
+        at += size + len(data)
+    flushed = max((n for n, entry in enumerate(entries) if entry[2] & _FLUSH), default=-1)
+    before = card.with_suffix(".before")
+    lost = 0
+    with open(before, "r+b", buffering=0) as out:
+        for number, (sector, count, flags, data) in enumerate(entries):
+            certain = number <= flushed or flags & _FUA
+            for n in range(count):
+                if flags & _DISCARD:
+                    break  # what was given back may hold anything; leaving it is one of the possibilities
+                if certain or dice.random() < 0.5:
+                    out.seek((sector + n) * size)
+                    out.write(data[n * size:(n + 1) * size])
+                else:
+                    lost += 1
+    before.replace(card)
+    return len(entries) - 1 - flushed, lost
+
+
+_FLUSH, _FUA, _DISCARD = 1, 2, 4

@@ -1,0 +1,100 @@
+"""The network of the place, from settings to the files of networkd, wpa_supplicant and dnsmasq.
+
+A cable always works: an address by DHCP, and one of its own where nobody gives any. Wi-Fi needs a country, for the law
+differs. On our own Wi-Fi every name leads to this box, so that a phone that looks for the internet finds the page.
+Nothing here touches the system: files() gives texts, tools/box/configure.py writes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from edge.config import AP_ADDRESS as ADDRESS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+WIFI, OWN = "wlan0", "ap0"  # the radio; its second face where it is client and access point at once
+_NETWORK, _RUN = "run/systemd/network", "run/waypost"
+_DHCP = """[Network]
+DHCP=yes
+IPv6AcceptRA=yes
+LinkLocalAddressing=yes
+LLMNR=no
+MulticastDNS=no
+
+[DHCPv4]
+ClientIdentifier=mac
+UseDomains=no
+
+[DHCPv6]
+DUIDType=link-layer
+
+[Link]
+RequiredForOnline=no
+"""
+
+
+def files(settings: dict[str, Any], name: str) -> tuple[dict[str, str], list[str]]:
+    """({path below /: text}, what is wrong in words). settings: dotted names; name: what people call the node."""
+    out = {f"{_NETWORK}/10-cable.network": f"[Match]\nType=ether\n\n{_DHCP}",
+           f"{_NETWORK}/10-gadget.network": f"[Match]\nType=gadget\n\n{_DHCP}"}
+    mode, country = settings["net.wifi"], settings["net.country"].upper()
+    problems: list[str] = []
+    if mode == "off":
+        return out, problems
+    if len(country) != 2 or not (country.isascii() and country.isalpha()):
+        return out, ['net.country is missing: Wi-Fi stays off until it says where the box is, such as "DE"']
+    if mode in ("client", "both"):
+        if settings["net.ssid"]:
+            out[f"{_RUN}/wifi-{WIFI}.conf"] = _client(settings, country)
+            out[f"{_NETWORK}/20-wifi.network"] = f"[Match]\nName={WIFI}\n\n{_DHCP}"
+        else:
+            problems.append("net.ssid is missing: there is no Wi-Fi to join")
+    if mode in ("ap", "both"):
+        face = OWN if f"{_RUN}/wifi-{WIFI}.conf" in out else WIFI
+        out[f"{_RUN}/wifi-{face}.conf"] = _access_point(settings, country, name)
+        out[f"{_NETWORK}/15-own.network"] = (
+            f"[Match]\nName={face}\n\n[Network]\nAddress={ADDRESS}/24\nConfigureWithoutCarrier=yes\nLLMNR=no\n"
+            "MulticastDNS=no\nIPv6AcceptRA=no\n\n[Link]\nRequiredForOnline=no\n")
+        out[f"{_RUN}/portal.conf"] = _portal(face)
+    return out, problems
+
+
+def _client(settings: dict[str, Any], country: str) -> str:
+    password = settings["net.password"]
+    lines = [f"ssid={_hex(settings['net.ssid'])}", "scan_ssid=1"]
+    if password:
+        lines += ["key_mgmt=WPA-PSK WPA-PSK-SHA256 SAE", "ieee80211w=1", f'psk="{password}"']
+    else:
+        lines += ["key_mgmt=NONE"]
+    return _supplicant(country, lines)
+
+
+def _access_point(settings: dict[str, Any], country: str, name: str) -> str:
+    ssid = settings["net.ap_ssid"] or name.encode()[:32].decode("utf-8", "ignore")
+    lines = [f"ssid={_hex(ssid)}", "mode=2", f"frequency={2407 + 5 * settings['net.ap_channel']}"]
+    if settings["net.ap_password"]:
+        key = hashlib.pbkdf2_hmac("sha1", settings["net.ap_password"].encode(), ssid.encode(), 4096, 32)
+        lines += ["key_mgmt=WPA-PSK", "proto=RSN", "pairwise=CCMP", "group=CCMP", f"psk={key.hex()}"]
+    else:
+        lines += ["key_mgmt=NONE"]
+    return _supplicant(country, lines)
+
+
+def _supplicant(country: str, network: list[str]) -> str:
+    inside = "".join(f"\t{line}\n" for line in network)
+    return f"ctrl_interface=/run/wpa_supplicant\ncountry={country}\nupdate_config=0\n\nnetwork={{\n{inside}}}\n"
+
+
+def _portal(face: str) -> str:
+    head = ADDRESS.rpartition(".")[0]
+    return (f"interface={face}\nexcept-interface=lo\nbind-dynamic\nno-resolv\nno-hosts\nno-poll\n"
+            f"address=/#/{ADDRESS}\nlocal-ttl=10\ndhcp-range={head}.10,{head}.250,1h\ndhcp-authoritative\n"
+            f"dhcp-leasefile=/run/waypost/leases\ndhcp-lease-max=240\n"
+            f"dhcp-option=option:router,{ADDRESS}\ndhcp-option=option:dns-server,{ADDRESS}\n")
+
+
+def _hex(text: str) -> str:
+    return text.encode().hex()

@@ -1,0 +1,151 @@
+"""`waypost update`: puts a new system on a box that runs the image, and says how the last one fared.
+
+`check` works everywhere; the others need the image, and `apply` root (the console has it). The work is in tools/box.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import subprocess
+import sys
+
+from edge import config
+from edge.errors import WaypostError
+from tools import cli_show as show
+from tools.box import bootfs, install
+from tools.box.bundle import Bundle
+from tools.box.slots import NONE, Slots
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+STICK = "/run/waypost/stick"
+MACHINE = "aarch64"  # the image's
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `waypost update`."""
+    from tools.cli_args import Parser
+
+    verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True, parser_class=Parser)
+    apply = verbs.add_parser("apply", help="install a bundle and restart into it on trial", allow_abbrev=False)
+    apply.add_argument("file", metavar="FILE", nargs="?", default=None,
+                       help="the bundle (default: the one on a USB stick)")
+    apply.add_argument("--older", action="store_true", help="take it also when it is older than what runs")
+    apply.add_argument("--no-restart", action="store_true", help="leave the restart to the next time")
+    check = verbs.add_parser("check", help="say what a bundle is and who signed it", allow_abbrev=False)
+    check.add_argument("file", metavar="FILE", help="the bundle")
+    check.add_argument("--key", action="append", default=[], metavar="KEY", help="a key that may sign, 64 hex digits")
+    verbs.add_parser("status", help="which system runs, and how the last update fared", allow_abbrev=False)
+
+
+def run(args: argparse.Namespace) -> int:
+    """waypost update VERB"""
+    if args.verb == "status":
+        return _status(args)
+    more = config.load(args.dir, args.overrides)[0]["update.keys"]
+    if args.verb == "check":
+        wrong = [one for one in args.key if len(one) != 64 or any(c not in "0123456789abcdef" for c in one)]
+        if wrong:
+            raise WaypostError(f"{wrong[0]} is no key", where="--key", allowed="64 hex digits")
+        return _check(args, install.trusted_keys([*more, *args.key]))
+    return _apply(args, install.trusted_keys(more))
+
+
+def _check(args: argparse.Namespace, keys: list[bytes]) -> int:
+    bundle = Bundle(args.file, keys, MACHINE)
+    for name, _, _ in bundle.files:
+        for _ in bundle.part(name):
+            pass
+    size = sum(one[1] for one in bundle.files)
+    if args.json:
+        show.print_json({"version": bundle.version, "serial": bundle.serial, "signer": bundle.signer, "bytes": size})
+    else:
+        print(f"{bundle.version}, {show.size(size)}, whole, signed by {bundle.signer.hex()}")
+    return 0
+
+
+def _apply(args: argparse.Namespace, keys: list[bytes]) -> int:
+    facts = bootfs.facts()
+    if os.geteuid():
+        raise install.UpdateError("only root may update the box", hint="use the console on the serial line")
+    path = args.file or _on_a_stick()
+    bundle = Bundle(path, keys, MACHINE)
+    now = _running()
+    if bundle.serial < now and not args.older:
+        raise install.UpdateError(f"{bundle.version} is older than what runs", where=path,
+                                  hint="--older takes it all the same")
+    shown = {"": -1}
+
+    def progress(what: str, done: int, size: int) -> None:
+        percent = done * 100 // size
+        if not args.json and percent // 10 > shown.get(what, -1):
+            shown[what] = percent // 10
+            print(f"{what} {percent} %", flush=True)
+
+    slot = install.install(bundle, facts, progress)
+    if args.json:
+        show.print_json({"version": bundle.version, "slot": slot, "restart": not args.no_restart})
+    else:
+        print(f"{bundle.version} is in slot {slot}. " + (
+            "It is tried at the next restart." if args.no_restart else "Restarting into it, on trial."), flush=True)
+    if not args.no_restart:
+        sys.stdout.flush()
+        subprocess.run(["systemctl", "reboot"], check=False)
+    return 0
+
+
+def _status(args: argparse.Namespace) -> int:
+    facts = bootfs.facts()
+    said = {"version": _version(), "slot": facts["slot"], "trial": facts.get("trial") == "yes"}
+    if os.geteuid() == 0:
+        with bootfs.mounted(False) as folder:
+            slots = Slots(folder)
+            said |= {"next": slots.letter, "waiting": slots.trial != NONE, "trial": slots.running == facts["slot"],
+                     "failed": None if slots.failed == NONE else slots.failed}
+    if args.json:
+        show.print_json(said)
+        return 0
+    print(f"version  {said['version']}\nslot     {said['slot']}" + (", on trial" if said["trial"] else ""))
+    if said.get("waiting"):
+        print("update   waits for a restart")
+    if said.get("failed"):
+        print(f"update   the last one, in slot {said['failed']}, failed its trial and was taken back")
+    return 0
+
+
+def _version() -> str:
+    try:
+        with open(install.VERSION_FILE, encoding="ascii") as file:
+            return file.read().split()[0]
+    except (OSError, IndexError):
+        return "unknown"
+
+
+def _running() -> int:
+    """The serial of the system that runs; 0 where it can't be told."""
+    try:
+        with open(install.VERSION_FILE, encoding="ascii") as file:
+            return int(file.read().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _on_a_stick() -> str:
+    """The newest bundle on a USB stick, which is mounted for reading. Raises UpdateError."""
+    os.makedirs(STICK, exist_ok=True)
+    subprocess.run(["umount", "-q", STICK], check=False)
+    for device in sorted(glob.glob("/dev/sd[a-z][0-9]") + glob.glob("/dev/sd[a-z]")):
+        for kind in ("vfat", "exfat", "ext4"):
+            done = subprocess.run(["mount", "-t", kind, "-o", "ro,nodev,nosuid,noexec", device, STICK],
+                                  capture_output=True)
+            if done.returncode == 0:
+                found = sorted(glob.glob(STICK + "/*.update"))
+                if found:
+                    return found[-1]
+                subprocess.run(["umount", STICK], check=False)
+                break
+    raise install.UpdateError("there is no bundle on a USB stick", allowed="a file *.update at the top of the stick",
+                              hint="plug one in, or name the file")
