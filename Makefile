@@ -4,6 +4,9 @@
 # make triage train the triage model anew, and compare its figures with those promised
 # make models        build llama-cpp-python for this machine (once, into WHEELS) and install it: local models
 # make models-arm64  the same for the SD-card image, built here for arm64
+# make image         the SD-card image and the update bundle, into .cache/image (docs/IMAGE.md)
+# make test-image    build it and try it in QEMU: start, settings, console, update, roll-back, power cuts
+# make test-image-pi the same image in QEMU's Raspberry Pi 3; slow
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +16,7 @@ WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost
 
 unexport PYTHONDONTWRITEBYTECODE  # byte code that is kept makes nodes smaller and tests quicker
 
-.PHONY: run test venv lint core bench triage models models-arm64 clean
+.PHONY: run test venv lint core bench triage models models-arm64 image test-image test-image-pi clean
 
 run: $(VENV)/.run-ready
 	$(BIN)/waypost --dir $(DIR) run
@@ -44,6 +47,20 @@ lint: $(VENV)/.dev-ready
 test: $(VENV)/.dev-ready $(VENV)/.models-ready $(MICROPYTHON) lint
 	tools/dev/setup.sh tests
 	$(BIN)/python -m pytest
+
+image: $(VENV)/.run-ready
+	tools/dev/setup.sh image
+	$(BIN)/python -m images.builder $(IMAGE_FLAGS)
+
+test-image: $(VENV)/.dev-ready
+	tools/dev/setup.sh image
+	$(BIN)/python -m images.builder --for-tests
+	$(BIN)/python -m pytest images/test/test_virt.py
+
+test-image-pi: $(VENV)/.dev-ready
+	tools/dev/setup.sh image
+	$(BIN)/python -m images.builder --for-tests
+	$(BIN)/python -m pytest images/test/test_pi.py
 
 core: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest tests/core

@@ -185,9 +185,9 @@ class Machine:
         mark = f"{_PROMPT}-{random.randrange(1 << 30)}"
         assert self._shell is not None
         # the mark is typed in two halves, so that the echo of the command does not hold it
-        self._shell.sendall(f"stty -echo 2>/dev/null; {command}\necho; echo {mark[:8]}''{mark[8:]} $?\n".encode())
+        self._shell.sendall(f"stty -echo 2>/dev/null; PS1=; {command}\necho; echo {mark[:8]}''{mark[8:]} $?\n".encode())
         got, until = b"", time.monotonic() + patience_s
-        while mark.encode() not in got or not got.rstrip(b" ").endswith((b"\n", b"# ")):
+        while not re.search(mark.encode() + rb" \d+\r?\n", got):
             if time.monotonic() > until:
                 raise MachineError(f"no end of {command!r}: {got[-2000:].decode(errors='replace')}")
             self._pump(0)

@@ -13,7 +13,7 @@ import pytest
 
 from edge.compat import crypto
 from edge.errors import WaypostError
-from images.build import bundle as making
+from images.builder import bundle as making
 from tests.box.test_slots import Folder, boot
 from tests.cli.kit import cli, cli_json
 from tools.box import bootfs, install

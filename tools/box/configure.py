@@ -18,7 +18,7 @@ import unicodedata
 
 from edge import config, tomlfile
 from edge.errors import ConfigError, WaypostError
-from tools.box import bootfs, network
+from tools.box import bootfs, database, network
 
 NODE, USER = "/data/waypost", "waypost"
 ERRORS = "waypost-errors.txt"
@@ -29,12 +29,17 @@ _ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 def main() -> int:
     """Do it; 0 also where something is wrong, for the node must start."""
     problems: list[str] = []
+    on_trial = False
     try:
+        on_trial = bootfs.facts().get("trial") == "yes"
         with bootfs.mounted(False) as folder:
             raw = read(folder)
         problems += take_over(raw, NODE)
     except (WaypostError, OSError) as error:
         problems.append(f"the card's waypost.toml can't be read ({error}); the last settings are used")
+    said = database.keep_copy(NODE) if on_trial else database.put_back(NODE)
+    if said:
+        print(f"waypost-update: {said}", flush=True)
     settings, found = config.load(NODE)
     problems += [_said(one) for one in found]
     name = settings["node.name"] or "waypost"

@@ -18,6 +18,10 @@ from edge.services.emergency import EmergencyServices
 from edge.services.models import ModelServices
 from edge.services.safetyparts import Parts
 from edge.services.service import REQUIRED
+from tools.box.bootfs import BoxError
+from tools.box.bundle import BundleError
+from tools.box.install import UpdateError
+from tools.flash import FlashError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +106,7 @@ What goes beyond is refused with `rate_limited`, `capacity_exceeded` or `bad_req
 
 _ERRORS_HEAD = """# Errors
 
-Made from `edge/errors.py` by `python -m tools.dev.docs`.
+Made from the code by `python -m tools.dev.docs`.
 
 Every error says what is wrong and, where it helps, `where`, what is `allowed` and a `hint` what to do. The command line
 prints them on one line, and as `{"error": {"code", "message", ...}}` with `--json`. Codes are stable: there will be
@@ -173,7 +177,8 @@ def _fields(service: Service) -> list[str]:
 def error_codes() -> str:
     """docs/ERRORS.md"""
     rows = []
-    for _, kind in inspect.getmembers(errors, inspect.isclass):
+    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
+    for kind in [*kinds, BoxError, BundleError, FlashError, UpdateError]:
         if issubclass(kind, errors.WaypostError) and kind is not errors.WaypostError:
             crosses = "yes" if kind.code in errors.BUS_ERRORS and issubclass(kind, errors.BusError) else "no"
             about = "The program itself failed; the log says more." if kind is errors.BusError else inspect.getdoc(kind)

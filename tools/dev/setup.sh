@@ -44,8 +44,30 @@ models | models-arm64)
     fi
     [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
     ;;
+image)
+    missing=()
+    for program in mmdebstrap arch-test mcopy:mtools mkfs.vfat:dosfstools sfdisk:fdisk update-binfmts:binfmt-support \
+        qemu-aarch64-static:qemu-user-static qemu-system-aarch64:qemu-system-arm; do
+        command -v "${program%:*}" >/dev/null || missing+=("${program#*:}")
+    done
+    [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
+    # the kernel runs arm64 programs by qemu-user, for as long as this machine is on
+    if ! arch-test arm64 >/dev/null; then
+        sudo=""
+        [ "$(id -u)" = 0 ] || sudo="sudo"
+        grep -q '^binfmt_misc ' /proc/mounts || {
+            ! grep -q ' /proc/sys/fs/binfmt_misc binfmt_misc ' /proc/mounts || $sudo umount /proc/sys/fs/binfmt_misc
+            $sudo mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
+        }
+        $sudo update-binfmts --enable qemu-aarch64 >/dev/null
+        arch-test arm64 >/dev/null || {
+            echo "setup: arm64 programs can't be run here: the kernel needs CONFIG_BINFMT_MISC" >&2
+            exit 1
+        }
+    fi
+    ;;
 *)
-    echo "usage: setup.sh venv PYTHON DIR | tests | models | models-arm64" >&2
+    echo "usage: setup.sh venv PYTHON DIR | tests | models | models-arm64 | image" >&2
     exit 2
     ;;
 esac

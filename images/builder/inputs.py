@@ -1,0 +1,149 @@
+"""The build's inputs: Debian's packages, fetched once and kept: the emulated root, kernel, firmware, and our wheels.
+
+The root's install scripts run under qemu-user, which takes ten minutes or so; the finished root is kept under a key of
+the package list. What was taken, with versions and hashes, is one list that the image is published with.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+from images.builder import host
+from images.builder.host import BuildError, run
+
+ARCH = "arm64"
+_DPKG = ("path-exclude=/usr/share/man/*", "path-exclude=/usr/share/info/*", "path-exclude=/usr/share/locale/*",
+         "path-exclude=/usr/share/doc/*", "path-include=/usr/share/doc/*/copyright",
+         "path-exclude=/usr/share/lintian/*", "force-unsafe-io")
+_LISTED = "dpkg-query --admindir=\"$1\"/var/lib/dpkg -W -f '${Package} ${Version} ${Architecture}\\n'"
+
+
+def words(path: str) -> list[str]:
+    """The words of a list file, without comments."""
+    with open(path, encoding="utf-8") as file:
+        return [word for line in file for word in line.partition("#")[0].split()]
+
+
+class Inputs:
+    """Where the fetched and made inputs are kept; each getter makes what is not there yet."""
+
+    def __init__(self, cache: str, recipe: str, epoch_s: int) -> None:
+        self.cache = cache
+        self.recipe = recipe
+        self.epoch_s = epoch_s
+        os.makedirs(cache, exist_ok=True)
+
+    def root(self, again: bool = False) -> str:
+        """root.tar of the configured Debian root; beside it root.packages, its packages with versions."""
+        names = words(os.path.join(self.recipe, "packages.txt"))
+        key = hashlib.sha256("\n".join([host.SUITE, *names, *_DPKG]).encode()).hexdigest()[:16]
+        folder = os.path.join(self.cache, f"root-{key}")
+        path = os.path.join(folder, "root.tar")
+        if again:
+            shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(path):
+            print("image: making the Debian root; its install scripts run emulated, this takes ten minutes or more",
+                  flush=True)
+            host.need("arch-test")
+            if run(["sh", "-c", f"arch-test {ARCH} || true"]).strip()[-2:] != b"ok":
+                raise BuildError(f"programs for {ARCH} can't be run here; tools/dev/setup.sh image sets that up (needs "
+                                 "root once)")
+            os.makedirs(folder, exist_ok=True)
+            part = os.path.join(folder, "part.tar")
+            listed = os.path.join(folder, "root.packages")
+            run(["mmdebstrap", "--variant=minbase", f"--architectures={ARCH}", "--format=tar",
+                 "--aptopt=APT::Install-Recommends false", "--aptopt=Acquire::Languages none",
+                 *(f"--dpkgopt={one}" for one in _DPKG), f"--include={','.join(names)}",
+                 f"--customize-hook={_LISTED} >{listed}", host.SUITE, part, "-"],
+                data=host.sources().encode(), env={"SOURCE_DATE_EPOCH": str(self.epoch_s)})
+            os.rename(part, path)
+        return path
+
+    def packages(self, again: bool = False) -> list[str]:
+        """The .deb files of kernel.txt with those of the kernel that they depend on."""
+        names = words(os.path.join(self.recipe, "kernel.txt"))
+        key = hashlib.sha256("\n".join([host.SUITE, *names]).encode()).hexdigest()[:16]
+        folder = os.path.join(self.cache, f"debs-{key}")
+        if again:
+            shutil.rmtree(folder, ignore_errors=True)
+        if not glob.glob(folder + "/*.deb"):
+            apt = self._apt()
+            part = folder + ".part"
+            shutil.rmtree(part, ignore_errors=True)
+            os.makedirs(part)
+            wanted = [*names, *self._kernel_parts(apt)]
+            run(["apt-get", "-c", apt, "-q", "download", *wanted], cwd=part)
+            os.rename(part, folder)
+        return sorted(glob.glob(folder + "/*.deb"))
+
+    def _kernel_parts(self, apt: str) -> list[str]:
+        out, todo = set(), ["linux-image-arm64"]
+        while todo:
+            shown = run(["apt-cache", "-c", apt, "show", "--no-all-versions", todo.pop()]).decode()
+            for line in shown.splitlines():
+                if line.startswith("Depends:"):
+                    found = [one.split()[0] for one in line[8:].split(",")]
+                    more = [one for one in found if one.startswith(("linux-image-", "linux-modules-", "linux-binary-",
+                                                                     "linux-base-"))]
+                    todo += [one for one in more if one not in out]
+                    out |= set(more)
+        return sorted(one for one in out if any(letter.isdigit() for letter in one.removesuffix("arm64")))
+
+    def _apt(self) -> str:
+        """The configuration of an apt of our own for the image's release, with fresh lists."""
+        folder = os.path.join(self.cache, "apt")
+        for name in ("lists/partial", "cache/archives/partial"):
+            os.makedirs(os.path.join(folder, name), exist_ok=True)
+        with open(os.path.join(folder, "sources.list"), "w", encoding="ascii") as file:
+            file.write((host.sources() + host.backports()).replace("deb ", f"deb [arch={ARCH}] "))
+        with open(os.path.join(folder, "preferences"), "w", encoding="ascii") as file:
+            file.write(f"Package: linux-*\nPin: release n={host.SUITE}-backports\nPin-Priority: 900\n")
+        path = os.path.join(folder, "apt.conf")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f'Dir::State "{folder}"; Dir::State::lists "{folder}/lists"; Dir::State::status "/dev/null";\n'
+                       f'Dir::Cache "{folder}/cache"; Dir::Etc::sourcelist "{folder}/sources.list";\n'
+                       f'Dir::Etc::sourceparts "{folder}/none"; Dir::Etc::preferences "{folder}/preferences";\n'
+                       f'Dir::Etc::preferencesparts "{folder}/none"; APT::Architecture "{ARCH}";\n'
+                       f'APT::Sandbox::User "root"; APT::Architectures {{"{ARCH}";}}; Acquire::Languages "none";\n')
+        run(["apt-get", "-c", path, "-q", "update"])
+        return path
+
+    def wheels(self, source: str) -> list[str]:
+        """Our wheel, made from `source`, and those that Debian does not have."""
+        folder = os.path.join(self.cache, "wheels")
+        fetched = glob.glob(folder + "/microdot-*.whl")
+        os.makedirs(folder, exist_ok=True)
+        pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        if not fetched:
+            run([*pip, "download", "--no-deps", "--only-binary=:all:", "-d", folder, "microdot>=2.0"])
+            fetched = glob.glob(folder + "/microdot-*.whl")
+        made = os.path.join(self.cache, "own")
+        shutil.rmtree(made, ignore_errors=True)
+        run([*pip, "wheel", "--no-deps", "--wheel-dir", made, source],
+            env={"SOURCE_DATE_EPOCH": str(self.epoch_s)})
+        return [*glob.glob(made + "/waypost-*.whl"), *fetched]
+
+
+def commit_time_s(source: str) -> int:
+    """The time that all files of the image have: SOURCE_DATE_EPOCH, else that of the last commit."""
+    said = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not said:
+        try:
+            said = subprocess.run(["git", "-C", source, "log", "-1", "--format=%ct"], capture_output=True, text=True,
+                                  check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            said = str(int(os.path.getmtime(os.path.join(source, "CHANGELOG.md"))))
+    return int(said)
+
+
+def lock_list(root: str, debs: list[str], wheels: list[str]) -> str:
+    """What an image was made of, one line each: for the person who wants to know, and for comparing two builds."""
+    with open(os.path.join(os.path.dirname(root), "root.packages"), encoding="utf-8") as file:
+        lines = [f"deb {line.strip()}" for line in file]
+    lines += [f"file {os.path.basename(one)} sha256:{host.file_hash(one)}" for one in sorted(debs + wheels)]
+    return "\n".join(sorted(lines)) + "\n"

@@ -1,0 +1,196 @@
+"""The image on QEMU's virt machine, from the first start through an update to the end of its card.
+
+One card, one story: each test goes on where the one before it stopped, as `make test-image` runs them.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from images.builder.bundle import Signer
+from images.test.machine import SPEED, Machine, boot_file, put_boot_file
+from tests.cli.kit import RealNode, cli_json
+from tools.box import bundle
+
+SETTINGS = '[node]\nname = "Bücherei Süd"\ntime_zone = "Europe/Berlin"\nbord = "x"\n\n[net]\nwifi = "ap"\n'
+TRIAL = "waypost.trial_s=90"
+
+
+def console(box: Machine, line: str, wanted: str, patience_s: float = 90 * SPEED) -> str:
+    """Type a line at the console on the serial line; what it says up to the next prompt. It must match `wanted`."""
+    start = len(box.serial)
+    box.say(line + "\r")
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        box._pump(0.3)
+        said = box.serial[start:].decode(errors="replace")
+        if re.search(wanted, said) and "waypost> " in said.split("\n", 1)[-1]:
+            return said
+    raise AssertionError(f"no {wanted!r} after {line!r}: {box.serial[start:].decode(errors='replace')}")
+
+
+def make_stick(folder: pathlib.Path, update: pathlib.Path) -> tuple[str, ...]:
+    """QEMU's words for a USB stick with this bundle on it."""
+    stick = folder / "stick.img"
+    stick.unlink(missing_ok=True)
+    with open(stick, "wb") as file:
+        file.truncate(update.stat().st_size + (16 << 20))
+    subprocess.run(["mkfs.vfat", "-F", "32", str(stick)], check=True, capture_output=True)
+    subprocess.run(["mcopy", "-i", str(stick), str(update), f"::{update.name}"], check=True)
+    return ("-device", "qemu-xhci", "-blockdev", f"driver=raw,node-name=stick,file.driver=file,file.filename={stick}",
+            "-device", "usb-storage,drive=stick,removable=on")
+
+
+def update_file(image: pathlib.Path) -> pathlib.Path:
+    return image.with_suffix(".update")
+
+
+def apply(box: Machine, update: pathlib.Path, wanted: str) -> str:
+    """Restart the box with this bundle on a stick and install it from the console."""
+    box.cut()
+    box.extra = make_stick(box.folder, update)
+    box.start()
+    box.ready()
+    return console(box, "update apply", wanted, 600 * SPEED)
+
+
+def test_first_start_with_settings(box: Machine) -> None:
+    put_boot_file(box.card, "waypost.toml", SETTINGS.replace("\n", "\r\n").encode("utf-16"))
+    box.start()
+    box.ready()
+    assert box.shell("cat /etc/hostname").strip() == "buecherei-sued"
+    assert "CET" in box.shell("date +%Z") or "CEST" in box.shell("date +%Z")
+    with urllib.request.urlopen(f"http://127.0.0.1:{box.ports[80]}/api/status", timeout=60) as reply:
+        assert json.load(reply)["name"] == "Bücherei Süd"
+    assert box.shell("systemctl --failed --no-legend").strip() == ""
+    assert "waypost.toml:4:1: node.bord is no setting" in box.serial.decode(errors="replace")
+
+
+def test_what_is_wrong_is_written_to_the_card(box: Machine) -> None:
+    said = box.shell("mount -o ro /dev/vda1 /boot; cat /boot/waypost-errors.txt; umount /boot")
+    assert "node.bord is no setting (did you mean node.board?)" in said and "net.country is missing" in said
+
+
+def test_no_password_no_login_no_open_port_but_ours(box: Machine) -> None:
+    assert not re.search(r"^[^:]*:[^!*:]", box.shell("cat /etc/shadow"), re.MULTILINE)
+    listening = box.shell("ss -tulnH")
+    ports = set()
+    for line in listening.splitlines():
+        words = line.split()
+        address, _, port = words[4].rpartition(":")
+        if not address.startswith(("127.", "[::1]")):
+            ports.add((words[0], int(port)))
+    fixed = {("tcp", 80), ("tcp", 7373), ("udp", 7374), ("udp", 5353), ("udp", 68), ("udp", 546)}
+    assert all(one in fixed or (one[0] == "udp" and one[1] > 32767) for one in ports), listening
+
+
+def test_memory_for_models_is_left_on_a_512_mb_board(box: Machine) -> None:
+    facts = dict(re.findall(r"(\w+): +(\d+) kB", box.shell("cat /proc/meminfo")))
+    print(f"available: {int(facts['MemAvailable']) // 1024} MiB of {int(facts['MemTotal']) // 1024}")
+    assert int(facts["MemAvailable"]) * 1024 >= 330_000_000
+
+
+def test_the_console_answers_on_the_serial_line(box: Machine) -> None:
+    assert "qemu-virt" in console(box, "hardware check", "memory")
+    said = console(box, "status", r"(?i)name|ready|up ")
+    assert all(ord(one) < 128 for one in said), "plain ASCII"
+
+
+def test_a_message_from_the_console_reaches_a_node_on_the_host(box: Machine, tmp_path: pathlib.Path) -> None:
+    with RealNode(tmp_path, f"lan.peers=127.0.0.1:{box.ports[7373]}"):
+        text = f"soup at six {time.time_ns()}"
+        console(box, f'board post "{text}"', "waypost> ")
+        until = time.monotonic() + 120 * SPEED
+        while text not in [row["text"] for row in cli_json("--dir", tmp_path, "board", "list")]:
+            assert time.monotonic() < until, "the message has not arrived"
+            time.sleep(1)
+
+
+def test_an_update_of_a_stranger_is_refused(box: Machine, image: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "key").write_text("11" * 32)
+    foreign = tmp_path / "foreign.update"
+    signer = Signer(str(tmp_path / "key"), str(tmp_path))
+    raw = update_file(image).read_bytes()
+    manifest = raw[512:raw.index(b"\n}\n", 512) + 3]  # a tar header, the manifest, a tar header, the signature
+    signature = raw.index(b"manifest.sig") + 512
+    foreign.write_bytes(raw[:signature] + signer.sign(bundle.CONTEXT + manifest) + raw[signature + 64:])
+    assert "not signed by a key that this box trusts" in apply(box, foreign, "not signed").replace("\r\n", " ")
+    assert "slot     a" in box.shell("waypost update status")
+
+
+def test_an_update_is_tried_and_kept(box: Machine, image: pathlib.Path) -> None:
+    box.cut()
+    box.extra = make_stick(box.folder, update_file(image))
+    box.start()
+    box.ready()
+    key = box.shell("cat /data/waypost/identity.key | sha256sum")
+    box.say("update apply\r")
+    box.wait_off(600 * SPEED)
+    assert boot_file(box.card, "config.txt").startswith(b"os_prefix=slot-b/")
+    box.start()
+    box.wait_for("slot b starts on trial; slot a comes back if it fails")
+    box.wait_for("slot b has passed its trial and stays", 600 * SPEED)
+    assert "slot     b" in box.shell("waypost update status")
+    assert box.shell("cat /data/waypost/identity.key | sha256sum") == key
+    assert boot_file(box.card, "config.txt").startswith(b"os_prefix=slot-b/")
+    assert boot_file(box.card, "slots.txt").split() == [b"trial=-", b"running=-", b"failed=-"]
+
+
+def test_a_power_cut_on_trial_brings_the_old_system_back(box: Machine) -> None:
+    box.say("update apply\r")
+    box.wait_off(600 * SPEED)
+    box.start()
+    box.wait_for("slot a starts on trial")
+    box.ready()
+    box.cut()
+    assert boot_file(box.card, "config.txt").startswith(b"os_prefix=slot-b/")
+    box.start()
+    box.wait_for("slot a has failed its trial; slot b is back")
+    box.ready()
+    assert "the last one, in slot a, failed its trial and was taken back" in box.shell("waypost update status")
+
+
+def test_a_broken_update_is_taken_back_by_itself(box: Machine, image: pathlib.Path) -> None:
+    box.cut()
+    box.extra = make_stick(box.folder, image.parent / "broken.update")
+    box.start()
+    box.ready()
+    box.say("update apply\r")
+    box.wait_off(600 * SPEED)
+    assert boot_file(box.card, "config.txt").startswith(b"os_prefix=slot-a/")
+    box.start(TRIAL)
+    box.wait_for("slot a starts on trial")
+    box.wait_off(600 * SPEED)  # nobody does anything: it restarts by itself
+    assert "slot a has failed its trial" in box.tail(100000)
+    box.start()
+    box.wait_for("slot a has failed its trial; slot b is back")
+    box.ready()
+    assert "slot     b" in box.shell("waypost update status")
+
+
+def test_a_card_that_dies_leaves_a_node_in_memory(box: Machine) -> None:
+    before = box.shell("waypost --dir /data/waypost keys | head -1").split()[1]
+    box.shell("mount -o remount,ro /data")
+    box.wait_for("THE CARD CAN'T KEEP DATA")
+    start = box.serial.rindex(b"THE CARD CAN'T KEEP DATA")
+    until = time.monotonic() + 240 * SPEED
+    while b"waypost: ready" not in box.serial[start:]:
+        assert time.monotonic() < until, box.tail()
+        box._pump(0.3)
+    assert before in box.serial[start:].decode(errors="replace"), "it is the same node"
+    with urllib.request.urlopen(f"http://127.0.0.1:{box.ports[80]}/api/status", timeout=60) as reply:
+        assert json.load(reply)["node"] == before
+    console(box, "status", r"(?i)name|up ")
+    box.cut()
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__, "-x"]))
