@@ -44,7 +44,7 @@ lint: $(VENV)/.dev-ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: $(VENV)/.dev-ready $(VENV)/.models-ready $(MICROPYTHON) lint
+test: $(VENV)/.dev-ready $(VENV)/.models-ready $(VENV)/.tflite-ready $(MICROPYTHON) lint
 	tools/dev/setup.sh tests
 	$(BIN)/python -m pytest
 
@@ -79,6 +79,13 @@ models: $(VENV)/.models-ready
 $(VENV)/.models-ready: $(VENV)/.run-ready tools/dev/models.sh
 	tools/dev/setup.sh models
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(PYTHON=$(BIN)/python tools/dev/models.sh native $(WHEELS))"
+	touch $@
+
+# the other TFLite runtime, which is for Python 3.11 alone and wants numpy 1: in an environment of its own, for its test
+$(VENV)/.tflite-ready: $(VENV)/.dev-ready
+	$(BIN)/python -m venv $(VENV)/tflite
+	$(VENV)/tflite/bin/python -m pip install --quiet --disable-pip-version-check 'tflite-runtime==2.14.0' 'numpy<2' || \
+		echo "make: no tflite-runtime for this Python; its test will be skipped"
 	touch $@
 
 models-arm64: $(VENV)/.run-ready

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+WORDS_MAX = 400  # a longer text is judged by its first words
+
 _WORD = re.compile(r"[^\W_]+")
 _PLAIN = {
     "a": "àáâãäåāăą", "c": "çćĉċč", "d": "ďđ", "e": "èéêëēĕėęě", "g": "ĝğġģ", "i": "ìíîïĩīĭįı", "l": "ĺļľł",

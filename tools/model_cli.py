@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import tempfile
 
 from edge import config
 from edge.errors import BadRequest, DeadlineExceeded, NotFound, NotRunning
-from edge.models import adding, budget
+from edge.models import adding, budget, manifest
 from edge.models.catalogue import Catalogue
 from edge.models.front import FOLDER
 from tools import cli_show as show
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = verbs.add_parser("add", help="take a model file in: GGUF, or TFLite with a manifest", allow_abbrev=False)
     add.add_argument("file", metavar="FILE", help="the model file, on this machine or a stick")
     add.add_argument("--name", default=None, help="what it is called here (default: as the file)")
+    add.add_argument("--manifest", default=None, metavar="TOML", help="what a TFLite model is for (docs/MODELS.md)")
     add.add_argument("--no-pin", action="store_true", help="it may go by itself when another model needs the room")
     fetch = verbs.add_parser("fetch", help="copy a model from neighbours, through the running node", allow_abbrev=False)
     fetch.add_argument("name", metavar="NAME", help="its name there, or its id")
@@ -58,8 +60,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _add(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
     try:
-        record = adding.add_file(catalogue, args.file, name=args.name, pinned=not args.no_pin,
-                                 told=_progress(args, "copied"))
+        with tempfile.TemporaryDirectory(dir=args.dir) as folder:
+            path, name = args.file, args.name
+            if args.manifest is not None:
+                path = os.path.join(folder, os.path.basename(args.file))
+                manifest.attach(args.file, args.manifest, path)
+            record = adding.add_file(catalogue, path, name=name, pinned=not args.no_pin, told=_progress(args, "copied"))
     except OSError as error:
         raise BadRequest(f"can't be read: {error.strerror}", where=str(error.filename or args.file)) from None
     _tell(args.dir)

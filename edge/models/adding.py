@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 def look_at(path: str) -> tuple[str, list[str], dict[str, Any]]:
     """Kind, abilities and facts of a model file. Raises BadRequest; OSError is passed on."""
+    from edge.models import manifest
+
+    if manifest.is_tflite(path):
+        return "tflite", ["classify"], manifest.read(path)
     facts = gguf.facts(path)
     meanings = facts["arch"] in gguf.EMBEDDERS or facts["pooling"] > 0
     return "gguf", ["embed"] if meanings else ["chat", "complete", "embed"], facts

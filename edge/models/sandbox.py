@@ -22,7 +22,7 @@ OOM_SCORE = 1000  # it goes first
 FILES_MAX = 64
 USER = "waypost-model"  # whose rights it takes where the node runs as root; nobody's where there is no such user
 
-_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 22, 38
+_PR_SET_PDEATHSIG, _PR_GET_SECCOMP, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 21, 22, 38
 _SIGKILL = 9
 _LANDLOCK_CREATE, _LANDLOCK_RESTRICT = 444, 446  # the same on every architecture
 _LANDLOCK_VERSION = 1
@@ -77,6 +77,14 @@ def enter(*, writes: bool = False) -> dict[str, Any]:
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     landlock = 0 if writes else _landlock(libc)
     return {"user": os.getuid(), "landlock": landlock, "seccomp": _seccomp(libc)}
+
+
+def supported() -> dict[str, Any]:
+    """{"landlock": version or 0, "seccomp": bool}: what `enter` will find here; nothing is changed."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    version = libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), _LANDLOCK_VERSION)
+    return {"landlock": max(0, int(version)),
+            "seccomp": os.uname().machine in _REFUSED and libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0}
 
 
 def _drop_root() -> None:

@@ -7,6 +7,7 @@ whoever waits. It never restarts anything and knows no queue: edge/models/host.p
 from __future__ import annotations
 
 import asyncio
+import math
 
 from edge.errors import CapacityExceeded, DeadlineExceeded, Unavailable
 from edge.models import pipe
@@ -46,6 +47,7 @@ class Session:
         self._outcome: dict[str, Any] | BusError | None = None
         self._fault: BusError | None = None  # why it is no longer, for those who ask
         self._told_s = 0.0
+        self._stop_by_s = math.inf  # when a cancelled job must have stopped, whatever else the worker says
         self._watch: asyncio.TimerHandle | None = None
 
     @property
@@ -85,7 +87,7 @@ class Session:
         self._job += 1
         self._text, self._outcome = [], None
         self._idle.clear()
-        self._told_s = _now_s()
+        self._told_s, self._stop_by_s = _now_s(), math.inf
         self._look()
         self._process.send([pipe.RUN, self._job, what])
         try:
@@ -104,7 +106,7 @@ class Session:
         finally:
             if self._outcome is None:
                 self._process.send([pipe.CANCEL, self._job])
-                self._told_s = _now_s() + CANCEL_S_MAX - SILENT_S_MAX  # it has so long to say that it stopped
+                self._stop_by_s = _now_s() + CANCEL_S_MAX
                 self._text = []
                 self._look()
 
@@ -171,12 +173,13 @@ class Session:
             self._watch = None
         if self._idle.is_set() or self._fault is not None:
             return
-        left_s = self._told_s + SILENT_S_MAX - _now_s()
+        silent_s = _now_s() - self._told_s
+        left_s = min(SILENT_S_MAX - silent_s, self._stop_by_s - _now_s())
         if left_s <= 0:
-            self.broke = True
+            self.broke = silent_s >= SILENT_S_MAX
             self.end(Unavailable(f"the worker of {self.record.name} did not answer any more", hint="ask again"))
             return
-        if left_s < SILENT_S_MAX - PING_S:
+        if silent_s >= PING_S:
             self._process.send([pipe.PING])
         self._watch = asyncio.get_running_loop().call_later(min(PING_S, left_s), self._look)
 

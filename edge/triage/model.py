@@ -15,7 +15,7 @@ from bisect import bisect_left
 from math import exp, sqrt
 from zlib import crc32
 
-from edge.words import features
+from edge.words import WORDS_MAX, features
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 MAGIC = b"WPTRIAG1"
 LABELS_MAX = 64
 FEATURES_MAX = 65536
-WORDS_MAX = 400  # a longer text is judged by its first words; the lexicon reads all of it
 _HEAD = struct.Struct("<8sHI")
 _LABEL = struct.Struct("<16sfff")
 

@@ -268,3 +268,23 @@ def test_random_models_are_the_same_every_time(tiny: str, tmp_path: Path) -> Non
     other = random_gguf.write(str(tmp_path / "other.gguf"))
     assert Path(other).read_bytes() == Path(tiny).read_bytes()
     assert isinstance(Place(tmp_path).models.able(), set)
+
+
+async def test_a_worker_that_does_not_stop_when_it_is_told_to(tmp_path: Path, tiny: str,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers pings and goes on with a job that nobody wants: after two seconds it is ended."""
+    monkeypatch.setattr(sessions, "CANCEL_S_MAX", 0.3)
+    endless = "{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}"
+    path = random_gguf.write(str(tmp_path / "endless.gguf"), template=endless)
+    async with place(tmp_path, path, tiny) as here:
+        items = here.models.stream(chat(), "endless")
+        assert (await anext(items))["state"] == "loading"
+        task = asyncio.ensure_future(anext(items))
+        await until(lambda: here.host.session is not None and here.host.session.facts)
+        pid = here.pid
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await items.aclose()
+        await until(lambda: gone(pid))
+        assert (await here.ask(chat(), "tiny")).end["tokens"] == 20

@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from edge.triage import lexicon
 from edge.triage import model as models
 from edge.triage.judge import LABELS, MODEL_PATH, MODEL_WORDS_MIN, Judge
-from edge.words import features, words
+from edge.words import WORDS_MAX, features, words
 from tools import triage_data as data
 
 TYPE_CHECKING = False
@@ -95,7 +95,7 @@ def _check(rows: list[Row]) -> int:
 def train(learn: list[Row], tune: list[Row]) -> bytes:
     """The packed model of these rows."""
     truth = np.array([[label in (row.truth or ()) for label in LABELS] for row in learn])
-    found = [features(words(row.text)[:models.WORDS_MAX]) for row in learn]
+    found = [features(words(row.text)[:WORDS_MAX]) for row in learn]
     names = _often(found)
     weights, _ = _fit(_matrix(found, names), truth)
     names = sorted(np.array(names)[np.sort(np.argsort(-np.abs(weights).max(axis=1), kind="stable")[:FEATURES])],
