@@ -54,7 +54,7 @@ def models(directory: str, config: Config) -> list[Finding]:
         room = budget.available_bytes() - budget.RESERVE_BYTES
         names = ", ".join(record.name for record in records)
         out.append(Finding("models", OK, f"{names}: {show.size(catalogue.used_bytes())} of "
-                           f"{show.size(catalogue.quota_bytes)}; {show.size(max(0, room))} of memory for one to run in"))
+                           f"{show.size(catalogue.quota_bytes)}; {show.size(max(0, room))} of memory to run one in"))
     return out
 
 
