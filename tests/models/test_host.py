@@ -49,7 +49,7 @@ async def test_text_comes_while_it_is_written(small: str, tmp_path: Path) -> Non
 
 
 async def test_a_line_of_two_who_are_told_their_place(small: str, tmp_path: Path) -> None:
-    async with place(tmp_path, small) as here:
+    async with place(tmp_path, small, context=2048) as here:
         first = here.models.stream(chat(**ENDLESS), None)
         await begun(first)
         waiting = [here.models.stream(chat(max_tokens=3), None) for _ in range(2)]
@@ -90,7 +90,7 @@ async def test_cancel_while_it_writes_and_while_it_reads(small: str, tmp_path: P
 
 
 async def test_killed_in_the_middle_of_an_answer(small: str, tmp_path: Path) -> None:
-    async with place(tmp_path, small) as here:
+    async with place(tmp_path, small, context=2048) as here:
         items = here.models.stream(chat(**ENDLESS), None)
         await begun(items)
         killed_s = time.monotonic()
@@ -106,7 +106,7 @@ async def test_killed_in_the_middle_of_an_answer(small: str, tmp_path: Path) -> 
 
 
 async def test_a_broken_worker_is_told_from_a_killed_one(small: str, tmp_path: Path) -> None:
-    async with place(tmp_path, small) as here:
+    async with place(tmp_path, small, context=2048) as here:
         items = here.models.stream(chat(**ENDLESS), None)
         await begun(items)
         os.kill(here.pid, signal.SIGSEGV)
@@ -117,7 +117,7 @@ async def test_a_broken_worker_is_told_from_a_killed_one(small: str, tmp_path: P
 
 async def test_one_that_breaks_again_and_again_rests(small: str, tmp_path: Path,
                                                      monkeypatch: pytest.MonkeyPatch) -> None:
-    async with place(tmp_path, small) as here:
+    async with place(tmp_path, small, context=2048) as here:
         for _ in range(hosts.BREAKS_MAX):
             items = here.models.stream(chat(**ENDLESS), None)
             await begun(items)
@@ -135,7 +135,7 @@ async def test_one_that_breaks_again_and_again_rests(small: str, tmp_path: Path,
 async def test_a_silent_worker_is_ended(small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "SILENT_S_MAX", 1.0)
     monkeypatch.setattr(sessions, "PING_S", 0.2)
-    async with place(tmp_path, small) as here:
+    async with place(tmp_path, small, context=2048) as here:
         items = here.models.stream(chat(**ENDLESS), None)
         await begun(items)
         pid = here.pid
@@ -192,7 +192,7 @@ async def test_what_does_not_fit_is_refused_with_the_numbers(small: str, tiny: s
 
 
 async def test_the_policy(tiny: str, small: str, tmp_path: Path) -> None:
-    async with place(tmp_path, small, small_mb=1) as here:
+    async with place(tmp_path, small, small_mb=1, context=2048) as here:
         items = here.models.stream(chat(**ENDLESS), None)
         await begun(items)
         pid = here.pid

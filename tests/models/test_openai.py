@@ -45,9 +45,9 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def served(directory: Path, *paths: str) -> AsyncIterator[Served]:
+async def served(directory: Path, *paths: str, **settings: Any) -> AsyncIterator[Served]:
     world = World()
-    async with place(directory, *paths) as here:
+    async with place(directory, *paths, **settings) as here:
         bus = world.add("hall")
         ModelServices(bus, here.models).provide()
         server = WebServer(bus, FakeNode(FakeBus()), models_api=True)
@@ -124,7 +124,7 @@ async def test_models(tiny: str, small: str, tmp_path: Path) -> None:
 
 
 async def test_a_client_that_goes_away_frees_the_model(small: str, tmp_path: Path) -> None:
-    async with served(tmp_path, small) as node:
+    async with served(tmp_path, small, context=2048) as node:
         stream = await node.client.chat.completions.create(model="local", messages=HELLO, max_tokens=4096, stream=True)
         await anext(aiter(stream))
         assert node.here.host.busy == 1
@@ -174,7 +174,7 @@ async def test_other_requests(tiny: str, tmp_path: Path) -> None:
 
 
 async def test_busy_is_said_so_that_clients_wait(small: str, tmp_path: Path) -> None:
-    async with served(tmp_path, small) as node:
+    async with served(tmp_path, small, context=2048) as node:
         chats = node.client.chat.completions
         streams = [await chats.create(model="local", messages=HELLO, max_tokens=4096, stream=True) for _ in range(3)]
         with pytest.raises(openai.RateLimitError):

@@ -23,10 +23,10 @@ MODELS = ("llm.chat", "llm.complete", "embed.text", "classify")
 
 
 @contextlib.asynccontextmanager
-async def hall(tmp_path: Path, *paths: str) -> AsyncIterator[tuple[World, Place, Bus, Bus]]:
+async def hall(tmp_path: Path, *paths: str, **settings: Any) -> AsyncIterator[tuple[World, Place, Bus, Bus]]:
     """A node with models and its neighbour."""
     world = World()
-    async with place(tmp_path, *paths) as here:
+    async with place(tmp_path, *paths, **settings) as here:
         bus, far = world.add("hall"), world.add("far")
         ModelServices(bus, here.models).provide()
         world.join("hall", "far")
@@ -72,7 +72,7 @@ async def test_a_neighbour_asks(tiny: str, tmp_path: Path) -> None:
 
 
 async def test_a_neighbour_leaves_and_the_worker_is_free(small: str, tmp_path: Path) -> None:
-    async with hall(tmp_path, small) as (world, here, bus, far):
+    async with hall(tmp_path, small, context=2048) as (world, here, bus, far):
         items = far.stream("llm.chat@1", LONG, to=key_of("hall"), deadline_ms=60000)
         await begun(items)
         assert here.host.busy == 1
@@ -83,7 +83,7 @@ async def test_a_neighbour_leaves_and_the_worker_is_free(small: str, tmp_path: P
 
 
 async def test_a_deadline_ends_the_job(small: str, tmp_path: Path) -> None:
-    async with hall(tmp_path, small) as (_world, here, bus, _far):
+    async with hall(tmp_path, small, context=2048) as (_world, here, bus, _far):
         await bus.call("llm.chat@1", HELLO, deadline_ms=60000)
         with pytest.raises(Exception, match="not done in time"):
             await bus.call("llm.chat@1", LONG, deadline_ms=100)
@@ -92,7 +92,7 @@ async def test_a_deadline_ends_the_job(small: str, tmp_path: Path) -> None:
 
 
 async def test_the_line_is_short(small: str, tmp_path: Path) -> None:
-    async with hall(tmp_path, small) as (_world, here, bus, far):
+    async with hall(tmp_path, small, context=2048) as (_world, here, bus, far):
         first = bus.stream("llm.chat@1", LONG, deadline_ms=60000)
         await begun(first)
         waiting = [asyncio.ensure_future(bus.call("llm.chat@1", HELLO, deadline_ms=60000)) for _ in range(2)]
