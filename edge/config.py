@@ -374,7 +374,7 @@ def _is_texts(key: Key, value: Any) -> tuple[bool, Any]:
 
 
 def _is_addresses(key: Key, value: Any) -> tuple[bool, Any]:
-    return isinstance(value, list) and all(isinstance(one, str) and _split_address(one, 1) for one in value), value
+    return isinstance(value, list) and all(isinstance(one, str) and split_address(one, 1) for one in value), value
 
 
 def _is_hosts(key: Key, value: Any) -> tuple[bool, Any]:
@@ -409,7 +409,7 @@ def _is_hex_key(text: str) -> bool:
     return len(text) == _HEX_KEY_CHARS and all(one in "0123456789abcdef" for one in text.lower())
 
 
-def _split_address(text: str, default_port: int) -> tuple[str, int] | None:
+def split_address(text: str, default_port: int) -> tuple[str, int] | None:
     """(host, port) of "HOST", "HOST:PORT" or "[IPV6]:PORT"; None when it is none of them."""
     host, port = text, str(default_port)
     if text.startswith("["):

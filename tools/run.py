@@ -111,7 +111,7 @@ class Run:
         self._provide_safety(store)
         keeper = run_emergency.provide(self.config, self.node, self.bus, store, self.log)
         keeper.alerts = self.safety
-        run_emergency.start(self.tasks, keeper)
+        run_emergency.start(self.config, self.tasks, keeper, self.node.trouble)
         try:
             await self.control.start()
         except LinkError as error:

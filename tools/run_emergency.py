@@ -6,6 +6,7 @@ only where a setting or the board file names it.
 
 from __future__ import annotations
 
+from edge.config import split_address
 from edge.core import beacon, conditions, effects, policy
 from edge.core.machine import Situation
 from edge.emergency.keeper import Keeper, Kept
@@ -15,10 +16,10 @@ from edge.services.emergency import EmergencyServices
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from edge.bus.bus import Bus
     from edge.config import Config
+    from edge.core.policy import Policy
     from edge.node import Node
     from edge.store.store import Store
     from edge.tasks import Tasks
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def provide(config: Config, node: Node, bus: Bus, store: Store, log: Callable[[str, str], None]) -> Keeper:
     """The keeper, with its capabilities on the bus; before the links start, so that they begin with its state."""
 
-    def apply(found: Any, keeper: Keeper) -> None:
+    def apply(found: Policy, keeper: Keeper) -> None:
         machine = keeper.machine
         reach = machine.state[conditions.REACH] if machine.known else 3
         node.machine.command(monotonic_ms(), effects.SITUATION, Situation(
@@ -46,11 +47,31 @@ def provide(config: Config, node: Node, bus: Bus, store: Store, log: Callable[[s
     return keeper
 
 
-def start(tasks: Tasks, keeper: Keeper) -> None:
-    """Begin to look and to follow."""
+def start(config: Config, tasks: Tasks, keeper: Keeper, trouble: Callable[[str, str, str], None]) -> None:
+    """Begin to look and to follow. trouble(part, reason, text): what is set and can't be."""
     tasks.start("emergency", keeper.work, quiet_ms=120000)
+    if config["net.probe"]:
+        from edge.emergency import probes
+
+        servers = _places(config["net.servers"], probes.DNS_PORT)
+        if not all(probes.is_literal(host) for host, _port in servers):
+            trouble("net", "config", "net.servers must be addresses in figures: a name server can't be looked up")
+            servers = []
+        found = probes.Probes(keeper, names=config["net.names"], servers=servers,
+                              connect=_places(config["net.connect"], probes.HTTPS_PORT))
+        tasks.start("probes", found.work, quiet_ms=_longest_ms(keeper))
 
 
-def _rows(config: Config) -> list[Any]:
+def _longest_ms(keeper: Keeper) -> int:
+    """How long a round of probes and the pause behind it may take."""
+    return 60000 + 8000 * max(int(row.probe_s) for row in keeper.rows)
+
+
+def _places(addresses: list[str], default_port: int) -> list[tuple[str, int]]:
+    found = [split_address(one, default_port) for one in addresses]
+    return [one for one in found if one is not None]
+
+
+def _rows(config: Config) -> list[Policy]:
     return [policy.override(row, config["emergency." + policy.THEMES[condition]])
             for condition, row in enumerate(policy.ROWS)]

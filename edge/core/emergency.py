@@ -127,6 +127,11 @@ class Emergency:
         """The number of the value of an input that counts now."""
         return self._settles[NAMES.index(name)].value
 
+    def settled(self):
+        """Whether the state of REACH is what is read now, and nothing is on its way to change it."""
+        verdict = self._verdict.deadline() is None
+        return self.known and verdict and (self.state[table.REACH], self._verdict.value) in table.IGNORED[table.REACH]
+
     def because(self, axis):
         """([(input name, value number), ...], over): what holds the state of an axis where it is; over: no longer."""
         return self._because[axis]

@@ -22,8 +22,9 @@ ALL_LANES = (1 << limits.LANES) - 1
 # beacon_s: the longest time between two beacons. lanes: bit mask of those that are passed on. models, display: as
 # above. theme: of the page. access_point: 1: on, whatever is set elsewhere. probe_s: between two looks whether the
 # internet is there. reserve_permille: what alerts may take of the store before the oldest of them go.
+Policy = namedtuple("Policy", (
+    "beacon_s", "lanes", "models", "display", "theme", "access_point", "probe_s", "reserve_permille"))
 FIELDS = ("beacon_s", "lanes", "models", "display", "theme", "access_point", "probe_s", "reserve_permille")
-Policy = namedtuple("Policy", FIELDS)
 
 ROWS = (
     Policy(900, ALL_LANES, FULL, DIM, table.CALM, 0, 15, 250),

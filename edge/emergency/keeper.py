@@ -57,13 +57,14 @@ class Keeper:
         self.readings: list[tuple[int, str, str]] = []  # (ms, input, value), oldest first
         self._bus = bus
         self._store = store
-        self._rows = rows
+        self.rows = rows
         self._quorum = quorum
         self._near = near
         self._clock = clock
         self._apply = apply
         self._log = log
         self._now_ms = now_ms or _monotonic_ms
+        self._was_known = False
         self._alarm: asyncio.TimerHandle | None = None
         self._standing = standing.Alerts()
         self._sure = standing.Clock(store.kept(_KNOWN) or 0)
@@ -172,7 +173,7 @@ class Keeper:
             }
         if not machine.known:
             out["reach"]["state"] = "unknown"
-        found = self.policy or self._rows[machine.state[table.CONDITION]]
+        found = self.policy or self.rows[machine.state[table.CONDITION]]
         return out | {
             "person": table.INPUTS[NAMES.index("person")].values[machine.value("person")].name,
             "stopped": self.stopped(), "stopped_here": bool(self._stopped_by), "policy": policy.shown(found),
@@ -208,10 +209,11 @@ class Keeper:
         if transitions:
             self._store.flush()
         stops, stopped = self._stops()
-        found, self.limits = policy.effective(self._rows, self.machine.state[table.CONDITION],
+        found, self.limits = policy.effective(self.rows, self.machine.state[table.CONDITION],
                                               self.machine.state[table.REACH], self.machine.value, stopped, stops)
-        if transitions or again or found != self.policy:
+        if transitions or again or found != self.policy or self.machine.known != self._was_known:
             self.policy = found
+            self._was_known = self.machine.known
             self._apply(found, self)
             self._bus.publish("policy", policy.shown(found) | {"stopped": stopped, "why": self.limits})
             self._bus.publish("emergency", {"condition": table.STATES[1][self.machine.state[1]]})

@@ -8,7 +8,7 @@ request with that word is carried out. The rest is for the capabilities of edge/
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import time
 
 from edge.errors import BadRequest, Unauthorized
@@ -69,7 +69,7 @@ class Persons:
                            if asked[2] >= now_s and asked[:2] != (client, action)}
         while len(self._questions) >= QUESTIONS_MAX:
             del self._questions[next(iter(self._questions))]
-        word = secrets.token_hex(8)
+        word = os.urandom(8).hex()
         self._questions[word] = (client, action, now_s + CONFIRM_S)
         return {"confirm": word, "for_s": CONFIRM_S}
 

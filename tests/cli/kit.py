@@ -37,7 +37,8 @@ class RealNode:
     """`waypost run` as its own process, deaf to other nodes of this machine. Use it with `with`."""
 
     def __init__(self, directory: pathlib.Path, *settings: str) -> None:
-        quiet = ["lan.multicast=false", "lan.mdns=false", "lan.port=0", "web.port=0", "web.host=127.0.0.1"]
+        quiet = ["net.probe=false", "lan.multicast=false", "lan.mdns=false", "lan.port=0", "web.port=0",
+                 "web.host=127.0.0.1"]
         words = [word for one in (*quiet, *settings) for word in ("--set", one)]
         self.directory = directory
         self.command = [sys.executable, "-m", "tools.cli", "--dir", str(directory), *words, "run", "--json"]

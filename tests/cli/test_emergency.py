@@ -16,7 +16,7 @@ def state(node: RealNode) -> tuple[str, str]:
 
 
 def test_a_person_at_the_console(tmp_path: pathlib.Path) -> None:
-    with RealNode(tmp_path / "a", "net.probe=false") as node:
+    with RealNode(tmp_path / "a") as node:
         here = ("--dir", node.directory)
         assert state(node) == ("calm", "")
         code, out, _ = cli(*here, "declare", "emergency")
@@ -29,7 +29,7 @@ def test_a_person_at_the_console(tmp_path: pathlib.Path) -> None:
         assert cli(*here, "declare", "war")[0] == 2
         code, _, log = node.stop(signal.SIGKILL)
         assert "condition: calm -> emergency" in log
-    with RealNode(tmp_path / "a", "net.probe=false") as node:
+    with RealNode(tmp_path / "a") as node:
         assert state(node) == ("emergency", "stopped by a person at the console"), "kept over a power cut"
         assert [row["to"] for row in cli_json(*here, "why")["history"]] == ["emergency"]
         assert cli_json(*here, "declare", "over")["condition"]["state"] == "emergency", "for a minute after the start"
@@ -37,8 +37,8 @@ def test_a_person_at_the_console(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_stop_leaves_alerts_and_direct_messages_alone(tmp_path: pathlib.Path) -> None:
-    with (RealNode(tmp_path / "a", "node.name=Ana", "net.probe=false") as a,
-          RealNode(tmp_path / "b", "node.name=Ben", "net.probe=false",
+    with (RealNode(tmp_path / "a", "node.name=Ana") as a,
+          RealNode(tmp_path / "b", "node.name=Ben",
                    f"lan.peers=127.0.0.1:{a.ready['links']['lan']}") as b):
         until(lambda: cli_json("--dir", b.directory, "peers"))
         cli_json("--dir", a.directory, "stop")

@@ -18,6 +18,7 @@ def now(condition: int = table.CALM, reach: int = table.NORMAL, stopped: str = "
 
 
 def test_rows() -> None:
+    assert policy.Policy._fields == policy.FIELDS
     assert len(ROWS) == len(table.STATES[table.CONDITION])
     for row in ROWS:
         assert row.lanes & ALERTS_AND_DIRECT == ALERTS_AND_DIRECT

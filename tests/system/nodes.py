@@ -21,7 +21,7 @@ class NodeProcess:
     def __init__(self, directory: str, *, netns: str = "", settings: tuple[str, ...] = ()) -> None:
         self.directory = directory
         self.netns = netns
-        self.settings = ("web.port=0", "lan.mdns=false", *settings)
+        self.settings = ("web.port=0", "lan.mdns=false", "net.probe=false", *settings)
         self.process: subprocess.Popen[str] | None = None
         self.ready: dict[str, Any] = {}
 

@@ -9,7 +9,7 @@ import os
 
 from edge.core import conditions as table
 from edge.core import emergency, policy, standing
-from edge.emergency import history, keeper
+from edge.emergency import history, keeper, probes
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATH = os.path.join(ROOT, "docs", "EMERGENCY.md")
@@ -67,12 +67,29 @@ and what held it up counts until it is read anew, {held} minutes at most.
 handed in. `dark` needs the internet to have been there before, and gone within {dark} hours of the mains: a hall that
 never has internet is not in an emergency because its mains failed.
 
+- **names**, **tcp** and **gateway** are looked for every `probe_s` seconds, at once when a cable or a route changes,
+  and every {soon} s while what was found has not settled. See "Who is asked" below.
 - **alert** comes from official alerts for this node's place (a signed alert under a role certificate). One stands
   until its time is over by a clock that is sure of itself (NTP, GPS, or one that goes on plausibly from the last time
   that was sure), and never longer than it was made for: a clock that reads 2020 or 2099 neither hides nor keeps it.
 - **reports** are neighbours' signed reports, each author once: a stranger counts {unknown}, a member {member}, a
   trusted node {trusted}, an anchor {anchor}; whoever says that there is nothing counts against it. From
   `emergency.quorum` ({quorum}) on, of {authors} authors at least, it is an emergency. Nobody makes one alone.
+
+## Who is asked
+
+Nothing but what is set, and by default nobody outside but the name servers that this machine uses anyway.
+
+- The name servers of `/etc/resolv.conf`, or of `net.servers`, are asked for a made-up name below one of `net.names`;
+  that it does not exist is the answer wanted. It is another name each time, so that no cache can answer in place of
+  the internet, and it says nothing about this node. A refusal or a failure of the name server is no answer; a literal
+  address is no look-up. The default, `empty.as112.arpa`, is a zone that is served all over the world only to swallow
+  such questions (RFC 7535).
+- A connection is tried to each of `net.connect`, where some are set, and closed at once. A name among them is looked up
+  the same way.
+- Whether the router answers is read from the kernel's table of neighbours, and only where nothing else answers.
+
+`net.probe = false` asks nobody; the internet then counts as there, and beacons say that nothing is known.
 
 ## What it changes
 
@@ -112,7 +129,7 @@ def page() -> str:
     """docs/EMERGENCY.md"""
     weights = dict(zip(("unknown", "member", "trusted", "anchor"), standing.WEIGHTS, strict=True))
     return _HEAD.format(
-        rows=history.ROWS, readings=keeper.READINGS_MAX, reach=_diagram(table.REACH),
+        soon=f"{probes.SOON_S:g}", rows=history.ROWS, readings=keeper.READINGS_MAX, reach=_diagram(table.REACH),
         condition=_diagram(table.CONDITION),
         well=table.HOLD_MS[0] // 1000, partly=table.HOLD_MS[1] // 1000, cut=table.HOLD_MS[2] // 1000,
         unplugged=table.UNPLUGGED_MS // 1000, first=table.FIRST_MS // 1000, dwell=table.DWELL_MS // 1000,

@@ -2,6 +2,7 @@
 // say that it is over, stop the node, let it go on. The node asks back before it does any of it, and so do we.
 import {ask} from "./node.js";
 
+const NEWS_S = 3 * 86400;
 const $ = (id) => document.getElementById(id);
 let texts, refresh, asked = null; // asked: {action, confirm} while a question stands
 
@@ -18,12 +19,13 @@ function reason(part) {
 // Called with each status of the node.
 export function show(facts) {
   const {condition, reach} = facts;
+  const isNews = reach.for_s !== null && reach.for_s < NEWS_S; // where there never is internet, nobody wants to read so
   document.documentElement.dataset.theme = facts.theme;
   set("situation-word", texts.states[condition.state]);
   set("situation-why", condition.state === "calm" ? "" : reason(condition));
-  set("situation-reach", texts.reach[reach.state] && texts.reach[reach.state] + " " + reason(reach) + ".");
+  set("situation-reach", isNews && texts.reach[reach.state] && texts.reach[reach.state] + " " + reason(reach) + ".");
   set("situation-stopped", facts.stopped && texts.stopped.replace("{why}", facts.stopped));
-  $("situation").hidden = condition.state === "calm" && !facts.stopped && !texts.reach[reach.state];
+  $("situation").hidden = condition.state === "calm" && !facts.stopped && $("situation-reach").hidden;
   $("situation").dataset.grave = String(condition.state === "emergency" || Boolean(facts.stopped));
   $("do-emergency").hidden = facts.person === "emergency";
   $("do-over").hidden = facts.person === "none";
