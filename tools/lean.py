@@ -31,6 +31,22 @@ class Lazy(type(sys)):  # type: ignore[misc]
         return real
 
 
+class Logger:
+    """asyncio's and concurrent's, until one of them has something to log that would be shown: the real one then."""
+
+    def __init__(self, name):  # type: ignore[no-untyped-def]
+        self.name = name
+
+    def debug(self, *said):  # type: ignore[no-untyped-def]
+        """Below the level that is shown."""
+
+    info = addHandler = debug  # the one handler that is added early prints what is printed without it as well
+
+    def __getattr__(self, name):  # type: ignore[no-untyped-def]
+        real = sys.modules["logging"]
+        return getattr((real.load() if isinstance(real, Lazy) else real).getLogger(self.name), name)
+
+
 class Anything:
     """What stands for a type in an annotation that nobody evaluates."""
 
@@ -66,6 +82,7 @@ def leave_out() -> None:
           isfunction=lambda thing: type(thing) is type(_unwrap), unwrap=_unwrap,
           **{name: _flag_test(flag) for name, flag in flags.items()})
     _lazy("subprocess", PIPE=-1, STDOUT=-2, DEVNULL=-3)
+    _lazy("logging", getLogger=Logger, StreamHandler=lambda: None, DEBUG=10)
     _bare_sqlite3()
     typing = type(sys)("typing")
     typing.__dict__.update(TYPE_CHECKING=False, Protocol=object, __getattr__=lambda name: Anything())

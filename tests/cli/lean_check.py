@@ -56,11 +56,12 @@ def main():
     for name in ("inspect", "ast", "dis", "typing", "importlib.util", "subprocess"):
         sys.modules.pop(name, None)
     lean = load_lean()
-    for name in ("inspect", "ast", "dis", "typing", "subprocess"):
+    for name in ("inspect", "ast", "dis", "typing", "subprocess", "logging"):
         sys.modules.pop(name, None)
     lean.leave_out()
     import asyncio
     import inspect
+    import logging
     import signal
     import sqlite3
     import subprocess
@@ -91,6 +92,11 @@ def main():
         def call(self, what: int | None, other: "typing.Any | None" = None) -> list[int]: ...
 
     print("typing", Port is not None)
+    logger = logging.getLogger("asyncio")
+    logger.debug("not shown")
+    late = isinstance(sys.modules["logging"], lean.Lazy)
+    logger.setLevel(50)
+    print("logging", late, logging.getLevelName(logging.getLogger("asyncio").level), logger.isEnabledFor(40))
     heavy = ("ssl", "ast", "dis", "datetime", "lzma", "bz2", "_ssl", "_hashlib")
     print("left out", [name for name in heavy if sys.modules.get(name) is not None])
     child = subprocess.run([sys.executable, "-c", "print(6 * 7)"], stdout=subprocess.PIPE, check=True)

@@ -17,7 +17,8 @@ def test_substitutes_behave_like_the_originals() -> None:
     path = os.path.join(ROOT, "tests", "cli", "lean_check.py")
     done = subprocess.run([sys.executable, "-I", "-S", path], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines() == [
-        "verdicts True", "sqlite3 True True", "typing True", "left out []",
+        "verdicts True", "sqlite3 True True", "typing True",
+        "logging True CRITICAL False", "left out []",
         "subprocess True", "inspect (a, b=1)",
     ]
     assert done.stderr == ""
