@@ -82,6 +82,9 @@ def leave_out() -> None:
           isfunction=lambda thing: type(thing) is type(_unwrap), unwrap=_unwrap,
           **{name: _flag_test(flag) for name, flag in flags.items()})
     _lazy("subprocess", PIPE=-1, STDOUT=-2, DEVNULL=-3)
+    traceback = _lazy("traceback")
+    # _asyncio takes hold of this function when it is loaded
+    traceback.extract_stack = lambda *args, **named: traceback.load().extract_stack(*args, **named)
     _lazy("logging", getLogger=Logger, StreamHandler=lambda: None, DEBUG=10)
     _bare_sqlite3()
     typing = type(sys)("typing")

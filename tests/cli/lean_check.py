@@ -56,7 +56,7 @@ def main():
     for name in ("inspect", "ast", "dis", "typing", "importlib.util", "subprocess"):
         sys.modules.pop(name, None)
     lean = load_lean()
-    for name in ("inspect", "ast", "dis", "typing", "subprocess", "logging"):
+    for name in ("inspect", "ast", "dis", "typing", "subprocess", "logging", "traceback", "linecache", "tokenize"):
         sys.modules.pop(name, None)
     lean.leave_out()
     import asyncio
@@ -65,6 +65,7 @@ def main():
     import signal
     import sqlite3
     import subprocess
+    import traceback
     import typing
 
     print("verdicts", verdicts(inspect) == wanted)
@@ -99,6 +100,11 @@ def main():
     print("logging", late, logging.getLevelName(logging.getLogger("asyncio").level), logger.isEnabledFor(40))
     heavy = ("ssl", "ast", "dis", "datetime", "lzma", "bz2", "_ssl", "_hashlib")
     print("left out", [name for name in heavy if sys.modules.get(name) is not None])
+    late = isinstance(sys.modules["traceback"], lean.Lazy)
+    try:
+        raise ValueError("here")
+    except ValueError as error:
+        print("traceback", late, "ValueError: here" in "".join(traceback.format_exception(error)))
     child = subprocess.run([sys.executable, "-c", "print(6 * 7)"], stdout=subprocess.PIPE, check=True)
     print("subprocess", child.stdout.strip() == b"42")
     print("inspect", str(inspect.signature(lambda a, b=1: None)))

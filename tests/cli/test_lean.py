@@ -18,7 +18,7 @@ def test_substitutes_behave_like_the_originals() -> None:
     done = subprocess.run([sys.executable, "-I", "-S", path], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines() == [
         "verdicts True", "sqlite3 True True", "typing True",
-        "logging True CRITICAL False", "left out []",
+        "logging True CRITICAL False", "left out []", "traceback True True",
         "subprocess True", "inspect (a, b=1)",
     ]
     assert done.stderr == ""
