@@ -26,7 +26,7 @@ _HIDDEN = ("secret", "channel_key", "password")
 
 
 class Key:
-    """One setting. kind: bool, int, text, choice, secret, channel_key, password, position, or texts, addresses, hosts,
+    """One setting. kind: bool, int, text, https, choice, secret, channel_key, password, position, or texts, addresses, hosts,
     keys, policy (lists of text); low and high bound an int's value or a text's length in bytes; choices is a tuple for
     kind choice."""
 
@@ -52,6 +52,7 @@ class Key:
         return {
             "bool": "true or false",
             "text": f"text of at most {self.high} bytes",
+            "https": "an address that begins with https://",
             "secret": "32 bytes, as 64 hex digits or 44 characters of base64",
             "channel_key": "1, 16 or 32 bytes in base64, as Meshtastic shows it",
             "password": "8 to 63 letters, digits and signs of ASCII",
@@ -71,6 +72,7 @@ KEYS = (
     Key("web.enabled", "bool", True, "serve the page"),
     Key("web.port", "int", 8080, "the page's TCP port; 0 is any free one", high=65535),
     Key("web.host", "text", "", 'where the page listens: empty is every address, "localhost" this machine only'),
+    Key("web.phone_page", "https", "", "address of the page that goes over Bluetooth (waypost page), told to visitors"),
     Key("console.pin", "text", "", "what the console asks for; empty: whoever holds the cable may use it", high=32),
     Key("lan.enabled", "bool", True, "talk to nodes on the local network"),
     Key("lan.port", "int", 7373, "the TCP port for sessions with other nodes; 0 is any free one", high=65535),
@@ -325,6 +327,10 @@ def _is_text(key: Key, value: Any) -> tuple[bool, Any]:
     return key.low <= len(value.encode()) <= key.high, value
 
 
+def _is_https(key: Key, value: Any) -> tuple[bool, Any]:
+    return _is_text(key, value)[0] and (value == "" or value.startswith("https://") and " " not in value), value
+
+
 def _is_choice(key: Key, value: Any) -> tuple[bool, Any]:
     return value in key.choices, value
 
@@ -425,7 +431,7 @@ def split_address(text: str, default_port: int) -> tuple[str, int] | None:
 
 
 _CHECKS = {
-    "bool": _is_bool, "int": _is_int, "text": _is_text, "choice": _is_choice, "secret": _is_secret,
+    "bool": _is_bool, "int": _is_int, "text": _is_text, "https": _is_https, "choice": _is_choice, "secret": _is_secret,
     "channel_key": _is_channel_key, "password": _is_password,
     "texts": _is_texts, "addresses": _is_addresses, "keys": _is_keys, "hosts": _is_hosts, "policy": _is_policy,
     "position": _is_position,

@@ -56,7 +56,7 @@ def test_no_file_is_all_defaults(tmp_path: pathlib.Path) -> None:
     assert not problems
     assert found["web.port"] == 8080 and found["lan.port"] == 7373 and found["lan.enabled"] is True
     assert found.community_key() is None
-    assert found.section("web") == {"enabled": True, "port": 8080, "host": ""}
+    assert found.section("web") == {"enabled": True, "port": 8080, "host": "", "phone_page": ""}
 
 
 def test_what_is_right_beside_a_mistake_is_kept(tmp_path: pathlib.Path) -> None:

@@ -217,6 +217,7 @@ _COMMANDS = (
     ("export", "tools.courier_cli:export", "write messages to a courier file", None),
     ("import", "tools.courier_cli:take_in", "take messages in from a courier file", None),
     ("backup", "tools.backup_cli:run", "copy the database while the node runs", None),
+    ("page", "tools.page_cli:run", "write the page for phones over Bluetooth, to be put on an https address", None),
     ("keys", "tools.cli_local:keys", "show the node's public key and fingerprint", _keys),
     ("doctor", "tools.doctor:run", "look for what is broken and say how to mend it", _doctor),
     ("model", "tools.model_cli:run", "local models: add, fetch from neighbours, list, remove", None),

@@ -56,11 +56,14 @@ Handler = Callable[..., Awaitable[Any]]
 
 
 def make_app(bus: BusPort, node: NodePort, *, metrics: Callable[[], str] | None = None,
-             buckets: Buckets | None = None, models_api: bool = False) -> Microdot:
-    """The web app of this node. metrics: gives the text for GET /metrics; without it there is none (404). models_api:
-    whether there is an OpenAI-compatible API at /v1."""
+             buckets: Buckets | None = None, models_api: bool = False, phone_page: str = "") -> Microdot:
+    """The web app of this node. metrics: gives the text for GET /metrics; without it there is none (404).
+
+    models_api: whether there is an OpenAI-compatible API at /v1. phone_page: the address at which phones get the page
+    that goes over Bluetooth.
+    """
     app = Microdot()
-    pages = _Pages(bus, node, metrics, buckets or Buckets())
+    pages = _Pages(bus, node, metrics, buckets or Buckets(), phone_page)
     here = path.join(path.dirname(__file__), "static")
     for url, (name, kind) in STATIC.items():
         with open(path.join(here, name), "rb") as file:
@@ -91,8 +94,10 @@ def make_app(bus: BusPort, node: NodePort, *, metrics: Callable[[], str] | None 
 class _Pages:
     """The handlers, and what they share."""
 
-    def __init__(self, bus: BusPort, node: NodePort, metrics: Callable[[], str] | None, buckets: Buckets) -> None:
+    def __init__(self, bus: BusPort, node: NodePort, metrics: Callable[[], str] | None, buckets: Buckets,
+                 phone_page: str) -> None:
         self._bus = bus
+        self._phone_page = phone_page
         self._node = node
         self._metrics = metrics
         self._buckets = buckets
@@ -115,6 +120,7 @@ class _Pages:
             "messages": sum(row[1] for row in facts.get("messages") or ()),
             "up_s": facts.get("up_s"),
             "version": facts.get("version"),
+            "phone_page": self._phone_page,
             "text_bytes_max": limits.TEXT_BYTES_MAX,
             "name_bytes_max": NAME_BYTES_MAX,
             "ttl_s": limits.TTL_S_DEFAULT,

@@ -36,13 +36,14 @@ class WebServer:
     """The page of one node.
 
     metrics: gives the text for GET /metrics. trouble(part, reason, text): told when the page can't be served, and with
-    empty texts when it can. app: another app than the node's own. models_api: as make_app has it.
+    empty texts when it can. app: another app than the node's own. models_api, phone_page: as make_app has
+    them.
     portal: our address on a Wi-Fi where every name leads to us; whoever asks there for another machine is sent here.
     """
 
     def __init__(self, bus: BusPort, node: NodePort, *, metrics: Callable[[], str] | None = None,
                  trouble: Callable[[str, str, str], None] | None = None, app: Microdot | None = None,
-                 models_api: bool = False, portal: str = "") -> None:
+                 models_api: bool = False, portal: str = "", phone_page: str = "") -> None:
         self.port = 0  # the port in use; 0 while there is none
         self._bus = bus
         self._node = node
@@ -51,6 +52,7 @@ class WebServer:
         self._portal = portal
         self._trouble = trouble or (lambda _part, _reason, _text: None)
         self._app = app
+        self._phone_page = phone_page
         self._server: asyncio.Server | None = None
         self._tasks: dict[asyncio.Task[Any], str] = {}  # every connection's, and whose it is
 
@@ -166,7 +168,8 @@ class WebServer:
         from edge.web.app import make_app
 
         if self._app is None:
-            self._app = make_app(self._bus, self._node, metrics=self._metrics, models_api=self._models_api)
+            self._app = make_app(self._bus, self._node, metrics=self._metrics, models_api=self._models_api,
+                                 phone_page=self._phone_page)
         return self._app, Request
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -77,9 +77,9 @@ def test_status() -> None:
         assert (facts["name"], facts["node"], facts["peers"]) == ("Mill House", KEY.hex(), 1)
         assert (facts["state"], facts["messages"], facts["up_s"]) == ("attention", 7, 7260)
         assert facts["missing"] == [{"code": "link", "where": "lan", "text": "no network"}]
-        assert facts["now_ms"] > 0
+        assert facts["now_ms"] > 0 and facts["phone_page"] == "https://phone.example/"
 
-    run(test)
+    run(test, phone_page="https://phone.example/")
 
 
 def test_board_is_what_the_bus_lists_and_no_more() -> None:

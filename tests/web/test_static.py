@@ -35,12 +35,20 @@ def test_no_inline_script_or_style() -> None:
 def test_every_word_is_in_the_table() -> None:
     table = FILES["texts.js"]
     used = set(re.findall(r'data-t(?:-placeholder)?="(\w+)"', FILES["index.html"]))
-    used |= set(re.findall(r"\bwords\.(\w+)", "".join(text for name, text in FILES.items() if name != "texts.js")))
+    scripts = [text for name, text in FILES.items() if name != "texts.js"] + [(FOLDER.parent / "phone/node.js").read_text()]
+    used |= set(re.findall(r"\bwords\.(\w+)", "".join(scripts)))
     for word in used:
         assert re.search(rf"^ {{4}}{word}: ", table, re.M), f"{word} has no text"
     for word in re.findall(r"^ {4}(\w+): ", table, re.M):
         known = word in used or word in ("well", "attention", "ill")
         assert known, f"{word} is not used"
+
+
+def test_every_word_of_the_phone_page_is_in_the_table() -> None:
+    table = re.search(r"^ {4}phone: \{\n(.*?)^ {4}\},", FILES["texts.js"], re.M | re.S)
+    assert table
+    used = set(re.findall(r"\bphone\.(\w+)", (FOLDER.parent / "phone/node.js").read_text()))
+    assert used == set(re.findall(r"^ {6}(\w+): ", table[1], re.M))
 
 
 def test_every_field_has_a_label() -> None:

@@ -145,6 +145,7 @@ function showStatus() {
   $("missing").hidden = !missing.length;
   if (status.emergency) emergency.show(status.emergency);
   showFacts(status);
+  showPhonePage(status);
   tellNote();
 }
 
@@ -162,6 +163,14 @@ function showFacts(status) {
     row.append(make("dt", "", name), answer);
     return row;
   }));
+}
+
+// Where the page is that goes over Bluetooth: an address to be opened where there is internet, and kept.
+function showPhonePage(status) {
+  const address = status.phone_page || "", link = make("a", "", address);
+  link.href = address;
+  $("phone-page").replaceChildren(words.by_bluetooth + " ", link);
+  $("phone-page").hidden = !address.startsWith("https:");
 }
 
 function showBoard() {
@@ -311,7 +320,7 @@ function begin() {
     else { follow(refresh); refresh("status"); }
   });
   setInterval(tellTimes, 20000);
-  setTimeout(poll, reach(refresh));
+  setTimeout(poll, reach(refresh, words));
 }
 
 begin();
