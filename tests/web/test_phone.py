@@ -104,10 +104,10 @@ class Visits:
         if hostile:
             assert not (await self._do(f"deliver({json.dumps(hostile)})"))["out"]
         for _ in range(60):
-            for frame in told["out"]:
-                box.machine.receive(now_ms, "ble", me, bytes.fromhex(frame), None)
+            for one in told["out"]:
+                box.machine.receive(now_ms, "ble", me, bytes.fromhex(one), None)
             settle(box, now_ms=now_ms)
-            frames, box.out = [frame.hex() for frame in box.out], []
+            frames, box.out = [one.hex() for one in box.out], []
             told = await self._do(f"deliver({json.dumps(frames)})")
             if not told["out"] and not frames:
                 break
