@@ -1,0 +1,97 @@
+"""Inside the machine: bluetoothd under the tests' control, and adapters of its kernel whose radios are bumble's.
+
+An adapter is a bumble controller on /dev/vhci, on the same `Air` as virtual radios (tests/radios/ble), so what is real
+is everything above HCI: the kernel's Bluetooth, bluetoothd, D-Bus, and what the node does with them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from bumble import hci
+from bumble.transport.common import Transport
+from bumble.transport.vhci import open_vhci_transport
+
+from tests.radios.ble.air import Air, Controller
+
+DAEMON = "/usr/libexec/bluetooth/bluetoothd"
+CONFIG = """[General]
+ControllerMode = le
+[GATT]
+Channels = 1
+[Policy]
+AutoEnable = false
+"""
+RUN = Path(os.environ.get("WAYPOST_VM_RUN", "/tmp"))
+
+
+class Bluetoothd:
+    """The daemon, as Debian ships it, with the settings that docs recommend."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        Path("/etc/bluetooth/main.conf").write_text(CONFIG)
+        with open(RUN / "bluetoothd.log", "ab") as log:
+            self._process = subprocess.Popen([DAEMON, "-n"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        """As a crash would."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+
+class Adapter:
+    """One adapter of the kernel, from plug to pull. number: 1..255, makes its address; name: what the kernel calls it."""
+
+    def __init__(self, air: Air, number: int) -> None:
+        self.air = air
+        self.address = f"00:00:00:00:00:{number:02X}"
+        self.name = ""
+        self.controller: Controller | None = None
+        self._transport: Transport | None = None
+
+    async def plug(self) -> None:
+        """There it is."""
+        before = adapters()
+        self._transport = await open_vhci_transport(None)
+        self.controller = Controller(self.address, host_source=self._transport.source, host_sink=self._transport.sink,
+                                     link=self.air, public_address=self.address)
+        self.controller.le_features &= ~(hci.LeFeatureMask.LE_EXTENDED_ADVERTISING | hci.LeFeatureMask.LL_PRIVACY)
+        self.controller.le_acl_data_packet_length = 251
+        while not (new := adapters() - before):
+            await asyncio.sleep(0.01)
+        self.name = new.pop()
+
+    async def pull(self) -> None:
+        """Unplugged: the kernel loses it, and so do those who are connected to it."""
+        if self.controller is not None:
+            for address in list(self.controller.le_connections):
+                self.air.cut(self.controller, address)
+            self.air.remove_controller(self.controller)
+            self.controller = None
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            await transport.close()
+            while self.name in adapters():
+                await asyncio.sleep(0.01)
+
+
+def adapters() -> set[str]:
+    """What the kernel has: hci0, hci1, ..."""
+    return set(os.listdir("/sys/class/bluetooth")) if os.path.isdir("/sys/class/bluetooth") else set()
+
+
+async def until(condition: Any, seconds: float = 60) -> None:
+    """Wait until it holds; the machine may be a slow one."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.05)
