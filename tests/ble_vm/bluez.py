@@ -13,6 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from bleak.backends.bluezdbus.manager import _global_instances
 from bumble import hci
 from bumble.transport.common import Transport
 from bumble.transport.vhci import open_vhci_transport
@@ -88,6 +89,14 @@ class Adapter:
 def adapters() -> set[str]:
     """What the kernel has: hci0, hci1, ..."""
     return set(os.listdir("/sys/class/bluetooth")) if os.path.isdir("/sys/class/bluetooth") else set()
+
+
+async def let_bleak_go() -> None:
+    """bleak keeps one connection to D-Bus for as long as its event loop lives; here that is a test."""
+    manager = _global_instances.pop(asyncio.get_running_loop(), None)
+    if manager is not None and manager._bus is not None and manager._bus_watcher_task is not None:
+        manager._bus.disconnect()
+        await asyncio.wait([manager._bus_watcher_task])
 
 
 async def until(condition: Any, seconds: float = 60) -> None:

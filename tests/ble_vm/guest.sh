@@ -3,7 +3,7 @@
 # The task and its exit code are files of this run's folder, /out/<run>. It mounts nothing of the host for writing but
 # /out. Tests start and stop bluetoothd themselves; what it says goes to bluetoothd.log there.
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export PATH HOME=/root LANG=C.UTF-8 PYTHONPATH=/repo PYTHONPYCACHEPREFIX=/out/pycache
+export PATH HOME=/root LANG=C.UTF-8 PYTHONPATH=/repo
 run=/out/$(sed 's/.*waypost.run=\([^ ]*\).*/\1/' /proc/cmdline)
 export WAYPOST_VM_RUN="$run"
 mount -t tmpfs -o mode=755 tmpfs /run

@@ -27,9 +27,10 @@ def identity(number: int) -> tuple[bytes, bytes]:
 
 
 class Heard(LinkOwner):
-    """An owner that writes down what it is told, and lets a test wait for it."""
+    """An owner that writes down what it is told, and lets a test wait for it, so many seconds at most."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float = 5) -> None:
+        self.patience_s = patience_s
         self.events: list[tuple[Any, ...]] = []
         self.peers: dict[bytes, bytes | None] = {}  # handle -> authenticated key
         self.members: dict[bytes, bool] = {}
@@ -79,15 +80,15 @@ class Heard(LinkOwner):
             self.troubles.clear()
         self._note("trouble", link, reason)
 
-    async def until(self, condition: Callable[[], Any], seconds: float = 5) -> None:
+    async def until(self, condition: Callable[[], Any], seconds: float | None = None) -> None:
         """Wait until `condition` holds, looked at after every event; fails after so many seconds."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds or self.patience_s):
                 while not condition():
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            pytest.fail(f"not within {seconds} s; heard: {self.events[-20:]}")
+            pytest.fail(f"not within {seconds or self.patience_s} s; heard: {self.events[-20:]}")
 
     def only_peer(self) -> bytes:
         """The one neighbour there is."""
@@ -99,6 +100,7 @@ class Rig:
     """How one kind of driver is made and introduced. `queues`: it holds frames back, so lanes can overtake."""
 
     name = ""
+    patience_s = 5.0
     queues = True
     authenticates = True
 
@@ -111,7 +113,7 @@ class Rig:
         """Two drivers that are up for each other. What asyncio would only log is a failure here."""
         failures: list[dict[str, Any]] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
-        heard_a, heard_b = Heard(), Heard()
+        heard_a, heard_b = Heard(self.patience_s), Heard(self.patience_s)
         a = self.make(heard_a, 1, None)
         await a.start()
         b = self.make(heard_b, 2, a)
