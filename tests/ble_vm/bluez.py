@@ -10,6 +10,8 @@ import asyncio
 import os
 import signal
 import subprocess
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,12 @@ from bumble import hci
 from bumble.transport.common import Transport
 from bumble.transport.vhci import open_vhci_transport
 
-from tests.radios.ble.air import Air, Controller
+from radios.ble.bluez import BlueZ
+from radios.ble.driver import BleDriver
+from tests.radios.ble.air import Air, Controller, Radio
+from tests.radios.ble.kit import Hasty
+from tests.radios.ble.virtual import VirtualStack
+from tests.radios.contract import Heard, identity
 
 DAEMON = "/usr/libexec/bluetooth/bluetoothd"
 CONFIG = """[General]
@@ -28,14 +35,19 @@ Channels = 1
 [Policy]
 AutoEnable = false
 """
+PATIENCE_S = 60.0
 RUN = Path(os.environ.get("WAYPOST_VM_RUN", "/tmp"))
 
 
 class Bluetoothd:
-    """The daemon, as Debian ships it, with the settings that docs recommend."""
+    """The daemon, as Debian ships it, with the settings that docs/BLE.md recommends."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
 
     def start(self) -> None:
         Path("/etc/bluetooth/main.conf").write_text(CONFIG)
@@ -104,3 +116,53 @@ async def until(condition: Any, seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.05)
+
+
+class Patient(Hasty):
+    """Tests don't wait, but a machine in emulation takes its time."""
+
+    handshake_ms = 20000
+    connect_ms = 20000
+    yield_ms = 30000
+
+
+class Hall:
+    """Adapters and drivers on one air, given back when the test is over. What asyncio would only log is a failure."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self.air = Air()
+        self.failures: list[dict[str, Any]] = []
+        self._stack = stack
+
+    async def adapter(self, number: int) -> Adapter:
+        """An adapter that is plugged in."""
+        adapter = Adapter(self.air, number)
+        self._stack.push_async_callback(adapter.pull)
+        await adapter.plug()
+        return adapter
+
+    async def node(self, number: int, adapter: Adapter | None, **settings: Any) -> tuple[BleDriver, Heard]:
+        """A started driver on this adapter; without one, on a virtual radio."""
+        heard = Heard(PATIENCE_S)
+        stack = BlueZ(adapter.name) if adapter else VirtualStack(Radio(self.air, number))
+        driver = BleDriver(settings, *identity(number), None, heard, "ble", Patient(), stack)
+        self._stack.push_async_callback(driver.stop)
+        await driver.start()
+        return driver, heard
+
+    async def radio(self, number: int) -> Radio:
+        """A virtual radio by itself."""
+        radio = Radio(self.air, number)
+        await radio.power_on()
+        return radio
+
+
+@asynccontextmanager
+async def hall() -> AsyncIterator[Hall]:
+    """A place for adapters and drivers."""
+    async with AsyncExitStack() as stack:
+        place = Hall(stack)
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: place.failures.append(context))
+        stack.push_async_callback(let_bleak_go)
+        yield place
+    assert not place.failures

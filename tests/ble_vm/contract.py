@@ -6,7 +6,7 @@ Run inside the machine by `make test-ble`; pytest is given this file by name, fo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,28 +14,13 @@ import pytest
 
 from radios.ble.bluez import BlueZ
 from radios.ble.driver import BleDriver
-from tests.ble_vm.bluez import Adapter, Bluetoothd, let_bleak_go
+from tests.ble_vm.bluez import PATIENCE_S, Adapter, Patient, let_bleak_go
 from tests.radios.ble.air import Air, Radio
-from tests.radios.ble.kit import Hasty, lower_first
+from tests.radios.ble.kit import lower_first
 from tests.radios.ble.virtual import VirtualStack
 from tests.radios.contract import CONTRACT, Heard, Rig, identity
 
 CENTRAL, PERIPHERAL = lower_first(1, 2)  # of the contract's two identities, the one that connects and the other
-
-
-@pytest.fixture(scope="module", autouse=True)
-def bluetoothd() -> Iterator[Bluetoothd]:
-    daemon = Bluetoothd()
-    daemon.start()
-    yield daemon
-    daemon.kill()
-
-
-class Patient(Hasty):
-    """Tests don't wait, but a machine in emulation takes its time."""
-
-    handshake_ms = 20000
-    connect_ms = 20000
 
 
 class BlueZRig(Rig):
@@ -43,7 +28,7 @@ class BlueZRig(Rig):
 
     name = "BlueZ - BlueZ"
     virtual: tuple[int, ...] = ()
-    patience_s = 60.0
+    patience_s = PATIENCE_S
 
     def __init__(self) -> None:
         self.air = Air()
