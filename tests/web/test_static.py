@@ -35,7 +35,8 @@ def test_no_inline_script_or_style() -> None:
 def test_every_word_is_in_the_table() -> None:
     table = FILES["texts.js"]
     used = set(re.findall(r'data-t(?:-placeholder)?="(\w+)"', FILES["index.html"]))
-    scripts = [text for name, text in FILES.items() if name != "texts.js"] + [(FOLDER.parent / "phone/node.js").read_text()]
+    scripts = [text for name, text in FILES.items() if name != "texts.js"]
+    scripts.append((FOLDER.parent / "phone/node.js").read_text())
     used |= set(re.findall(r"\bwords\.(\w+)", "".join(scripts)))
     for word in used:
         assert re.search(rf"^ {{4}}{word}: ", table, re.M), f"{word} has no text"

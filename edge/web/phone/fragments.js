@@ -1,7 +1,8 @@
 // Records in fragments of one ATT value each, numbered, and the credits that say how much was taken (PROTOCOL.md 16.3).
 import {concat} from "./bytes.js";
 
-const FIRST = 0x80, LAST = 0x40, NUMBERS = 64, EARLY_MAX = 16;
+export const LAST = 0x40;
+const FIRST = 0x80, NUMBERS = 64, EARLY_MAX = 16;
 
 function varint(n) {
   const out = [];
@@ -20,17 +21,16 @@ export class Splitter {
     return value;
   }
 
-  // The values of one record, each of at most `room` bytes.
-  split(record, room) {
-    const size = varint(record.length), out = [];
+  // The values of one record, each of at most `room` bytes, one by one: a credit may go between two.
+  *split(record, room) {
+    const size = varint(record.length);
     for (let at = 0; at < record.length;) {
       const end = Math.min(record.length, at + room - 1 - (at ? 0 : size.length));
-      const bits = (at ? 0 : FIRST) | (end === record.length ? LAST : 0);
-      out.push(this.#value(bits, at ? [] : size, record.subarray(at, end)));
+      const value = this.#value((at ? 0 : FIRST) | (end === record.length ? LAST : 0), at ? [] : size, record.subarray(at, end));
+      this.sent += value.length;
+      yield value;
       at = end;
     }
-    this.sent += out.reduce((sum, value) => sum + value.length, 0);
-    return out;
   }
 
   // The value that says how many bytes were taken.
@@ -85,7 +85,7 @@ export class Joiner {
         length |= (value[at] & 0x7f) << shift;
         if (value[at++] < 0x80) break;
       }
-      if (this.#length || length && length > this.recordBytesMax) throw new Error("fragment: a record too long, or in another");
+      if (length && (this.#length || length > this.recordBytesMax)) throw new Error("fragment: a record too long, or in another");
       if (!length) {
         if (value.length !== 6 || !(value[0] & LAST)) throw new Error("fragment: a credit of another form");
         this.credited = new DataView(value.buffer, value.byteOffset).getUint32(2);

@@ -3,7 +3,7 @@
 // its business. One write at a time, never more under way than the node has said that it has room for.
 import {compare, concat, random} from "./bytes.js";
 import {decode} from "./cbor.js";
-import {Joiner, Splitter} from "./fragments.js";
+import {Joiner, LAST, Splitter} from "./fragments.js";
 import {exchangeKeys, handshake, identity, pskOf} from "./noise.js";
 
 export const SERVICE = "1d3d3050-9695-4f46-8c7b-1303e49feeb0";
@@ -47,7 +47,8 @@ export class Link {
   #splitter = new Splitter();
   #joiner = new Joiner(HANDSHAKE_BYTES_MAX);
   #session = null;
-  #credited = 0; // what we have told the node that we took
+  #told = 0; // what we have said that we took
+  #room = () => {}; // called when the node may have room again
   #records = []; // that wait to be sent: {plain, or record, done}
   #writing = false;
   #taking = Promise.resolve();
@@ -114,6 +115,7 @@ export class Link {
     for (const one of this.#busy) one.no(fault(reason));
     if (this.#waiter) this.#waiter.no(fault(reason));
     this.#records.length = 0;
+    this.#room();
     this.#device.gatt.disconnect();
     this.onend(reason);
   }
@@ -156,7 +158,11 @@ export class Link {
     if (this.#writing) return;
     this.#writing = true;
     try {
-      while (!this.#ended && await this.#write()) { /* one record or credit after the other */ }
+      do {
+        await this.#tellCredit();
+        const one = this.#records.shift();
+        if (one) await this.#write(one);
+      } while (!this.#ended && (this.#records.length || this.#creditIsDue()));
     } catch (error) {
       this.close("closed"); // the radio is gone
     } finally {
@@ -164,24 +170,29 @@ export class Link {
     }
   }
 
-  // Write the credit that is due, else the next record if the node has room for it. False: nothing can go now.
-  async #write() {
-    if (this.#joiner.taken - this.#credited >= WINDOW_BYTES / 2) {
-      this.#credited = this.#joiner.taken;
-      await this.#in.writeValueWithResponse(this.#splitter.credit(this.#credited));
-      return true;
+  // Write one record, as the node says that it has room.
+  async #write(one) {
+    for (const value of this.#splitter.split(one.record || this.#session.seal(one.plain), ROOM_BYTES)) {
+      while (this.#splitter.sent - this.#joiner.credited > this.info.windowBytes) {
+        await new Promise((ok) => { this.#room = ok; });
+        if (this.#ended) return;
+        await this.#tellCredit();
+      }
+      if (value[0] & LAST) await this.#in.writeValueWithResponse(value); // so that nothing is left in our stack
+      else await this.#in.writeValueWithoutResponse(value);
+      await this.#tellCredit();
     }
-    const [one] = this.#records;
-    if (!one) return false;
-    const size = (one.record || one.plain).length + TAG_BYTES;
-    const underWay = this.#splitter.sent - this.#joiner.credited;
-    if (underWay + size + Math.ceil(size / (ROOM_BYTES - 1)) + 3 > this.info.windowBytes) return false;
-    this.#records.shift();
-    const values = this.#splitter.split(one.record || this.#session.seal(one.plain), ROOM_BYTES), last = values.pop();
-    for (const value of values) await this.#in.writeValueWithoutResponse(value);
-    await this.#in.writeValueWithResponse(last); // so that nothing is left in our stack
     if (one.done) one.done();
-    return true;
+  }
+
+  #creditIsDue() {
+    return this.#joiner.taken - this.#told >= WINDOW_BYTES / 2;
+  }
+
+  async #tellCredit() {
+    if (!this.#creditIsDue()) return;
+    this.#told = this.#joiner.taken;
+    await this.#in.writeValueWithResponse(this.#splitter.credit(this.#told));
   }
 
   // --- in
@@ -199,7 +210,8 @@ export class Link {
     }
     clearTimeout(this.#gap);
     if (this.#joiner.waiting) this.#gap = setTimeout(() => this.close("error"), GAP_MS);
-    this.#pump(); // there may be a credit to give, or one was given
+    this.#room(); // a credit may have come, or be due
+    this.#pump();
   }
 
   // The next record of the handshake.
