@@ -26,9 +26,9 @@ _HIDDEN = ("secret", "channel_key", "password")
 
 
 class Key:
-    """One setting. kind: bool, int, text, https, choice, secret, channel_key, password, position, or texts, addresses, hosts,
-    keys, policy (lists of text); low and high bound an int's value or a text's length in bytes; choices is a tuple for
-    kind choice."""
+    """One setting. kind: bool, int, text, https, choice, secret, channel_key, password, position, or texts, addresses,
+    hosts, keys, policy (lists of text); low and high bound an int's value or a text's length in bytes; choices is a
+    tuple for kind choice."""
 
     __slots__ = ("name", "kind", "default", "low", "high", "unit", "choices", "help")
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SERVICE = "org.bluez"
 ADAPTER, DEVICE = "org.bluez.Adapter1", "org.bluez.Device1"
 VERSION_MIN = (5, 66)
+COMPLETE_S = 3  # after which an adapter that can't be a peripheral is believed to be none
+_FOR_PERIPHERALS = ("org.bluez.GattManager1", "org.bluez.LEAdvertisingManager1")
 _RULES = (
     f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{SERVICE}'",
     f"type='signal',sender='{SERVICE}',interface='{MANAGER}',member='InterfacesRemoved'",
@@ -76,6 +78,7 @@ class BlueZ(Stack):
             if self._version and self._version < VERSION_MIN:
                 raise BleDown(Reason.OLD_BLUEZ, "this is " + ".".join(map(str, self._version)))
             await self._power_on(bus, found)
+            await self._see_what_it_can(bus)
         except BusError as error:
             raise down_of(error) from error
         self.scanner = {"bluez": {"adapter": self._path.rpartition("/")[2]}}
@@ -135,8 +138,6 @@ class BlueZ(Stack):
             address = str(text_of(adapters[path][ADAPTER], "Address"))
             if wanted in ("", path.rpartition("/")[2], address.lower()):
                 self._path, self._address = path, address
-                names = adapters[path]
-                self._can_serve = "org.bluez.GattManager1" in names and "org.bluez.LEAdvertisingManager1" in names
                 return
         names_there = ", ".join(path.rpartition("/")[2] for path in sorted(adapters))
         raise BleDown(Reason.WRONG_ADAPTER, f"{self._wanted}; there are: {names_there}")
@@ -152,6 +153,16 @@ class BlueZ(Stack):
             if error.name in _REASONS:
                 raise
             raise BleDown(Reason.OFF, str(error)) from error
+
+    async def _see_what_it_can(self, bus: Bus) -> None:
+        """Whether others can find us; an adapter that is just there shows it a moment later than itself."""
+        due_s = asyncio.get_running_loop().time() + COMPLETE_S
+        while True:
+            (found,) = await bus.call("/", MANAGER, "GetManagedObjects")
+            self._can_serve = all(name in found.get(self._path, ()) for name in _FOR_PERIPHERALS)
+            if self._can_serve or asyncio.get_running_loop().time() > due_s:
+                return
+            await asyncio.sleep(0.1)
 
     # --- what BlueZ tells
 

@@ -62,10 +62,13 @@ class Listener:
         await self._scanner.start()
 
     async def stop(self) -> None:
-        """Stop; safe when nothing was started."""
+        """Stop; safe when nothing was started. Never raises: an adapter that has gone is seen at the next start."""
         scanner, self._scanner = self._scanner, None
         if scanner is not None:
-            await scanner.stop()
+            try:
+                await scanner.stop()
+            except (OSError, EOFError, _bleak().exc.BleakError):
+                pass  # raising would take the place of a cancellation
 
     def _heard(self, device: Any, advert: Any) -> None:
         data = advert.manufacturer_data.get(beacon.COMPANY)

@@ -37,8 +37,8 @@ async def adverts(radio: Radio, address: str, count: int, seconds: float = 60) -
     heard: list[Any] = []
 
     def hear(advert: Any) -> None:
-        if str(advert.address).startswith(address):
-            heard.append(advert.data)
+        if str(advert.address).startswith(address) and len(bytes(advert.data)) <= 31:
+            heard.append(advert.data)  # without those that bumble gives twice, as its own scan response
 
     radio.device.on("advertisement", hear)
     await radio.device.start_scanning(active=False, filter_duplicates=False)

@@ -173,14 +173,15 @@ class Radio:
 
         if device.is_le_connecting:
             raise core.InvalidStateError("connecting already")
+        kind = hci.AddressType(int(address[:2], 16) >= 0xC0)  # ours are static ones, those of BlueZ's adapters public
         device.le_connecting = True
         device.connect_own_address_type = hci.OwnAddressType.RANDOM
         device.on("connection", up)
         device.on("connection_failure", failed)
         try:
             await device.send_async_command(hci.HCI_LE_Create_Connection_Command(
-                le_scan_interval=96, le_scan_window=96, initiator_filter_policy=0, peer_address_type=1,
-                peer_address=hci.Address(address), own_address_type=hci.OwnAddressType.RANDOM,
+                le_scan_interval=96, le_scan_window=96, initiator_filter_policy=0, peer_address_type=kind,
+                peer_address=hci.Address(address, kind), own_address_type=hci.OwnAddressType.RANDOM,
                 connection_interval_min=12, connection_interval_max=24, max_latency=0, supervision_timeout=72,
                 min_ce_length=0, max_ce_length=0))
             try:
