@@ -130,8 +130,8 @@ class AlertBook:
         return kept.official
 
     def now(self, *, ended: bool = False) -> list[Kept]:
-        """The alerts that stand, official ones first, then the gravest, then the newest; with those that ended but have
-        not expired, if wanted. Of one CAP alert that several issued only one, and of one author's reports a few."""
+        """The alerts that stand, official ones first, then the gravest, then the newest, exercises last; with those that
+        ended but have not expired, if wanted. Of one CAP alert that several issued only one, and of one author's reports a few."""
         now_s = self._sure_s()
         found = [kept for kept in self._alerts.values() if kept.message.expires_s > now_s
                  and (ended or (kept.over is None and kept.short.kind != alert.CANCEL))]
@@ -256,8 +256,8 @@ class AlertBook:
 
     def _rank(self, kept: Kept) -> tuple[Any, ...]:
         here, level = self.grave(kept)
-        return (self.official(kept), kept.short.kind == alert.CANCEL, level, here is not False,
-                kept.short.codes["severity"], kept.message.key)
+        return (kept.short.codes["status"] == 0, self.official(kept), kept.short.kind == alert.CANCEL, level,
+                here is not False, kept.short.codes["severity"], kept.message.key)
 
     def _without_repeats(self, found: list[Kept]) -> list[Kept]:
         out = []
@@ -283,7 +283,7 @@ class AlertBook:
 
         def worth(ref: Ref) -> tuple[Any, ...]:
             kept = self._alerts[ref]
-            return (kept.message.expires_s > now_s, self.official(kept), kept.over is None, *self._rank(kept)[2:])
+            return (kept.message.expires_s > now_s, self.official(kept), kept.over is None, *self._rank(kept)[3:])
 
         self._forget(min(self._alerts, key=worth))
 

@@ -23,6 +23,7 @@ from edge.web.condition import condition
 from edge.web.guard import Buckets, client_of, is_here, same_origin
 from edge.web.live import Live
 from edge.web.persons import Persons
+from edge.web.safety import SafetyPages
 
 STATIC = {
     "/": ("index.html", "text/html; charset=UTF-8"),
@@ -30,6 +31,8 @@ STATIC = {
     "/node.js": ("node.js", "text/javascript; charset=UTF-8"),
     "/hints.js": ("hints.js", "text/javascript; charset=UTF-8"),
     "/emergency.js": ("emergency.js", "text/javascript; charset=UTF-8"),
+    "/alerts.js": ("alerts.js", "text/javascript; charset=UTF-8"),
+    "/checkin.js": ("checkin.js", "text/javascript; charset=UTF-8"),
     "/app.js": ("app.js", "text/javascript; charset=UTF-8"),
     "/style.css": ("style.css", "text/css; charset=UTF-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
@@ -71,11 +74,17 @@ def make_app(bus: BusPort, node: NodePort, *, metrics: Callable[[], str] | None 
     for url, handler in (
         ("/api/status", pages.status), ("/api/board", pages.board),
         ("/api/peers", pages.peers), ("/api/events", pages.events), ("/metrics", pages.metrics),
+        ("/api/alerts", pages.reading(pages.safety.alerts)), ("/api/checkins", pages.reading(pages.safety.checkins)),
     ):  # fmt: skip
         app.get(url)(_guarded(handler))
     app.post("/api/board")(_guarded(pages.post))
     app.post("/api/mark")(_guarded(pages.mark))
     app.post("/api/emergency")(_guarded(pages.act))
+    for url, take, what in (
+        ("/api/alerts", pages.safety.report, "reports"), ("/api/judge", pages.safety.judge, "answers"),
+        ("/api/checkins", pages.safety.check_in, "check-ins"),
+    ):  # fmt: skip
+        app.post(url)(_guarded(pages.writing(take, what)))
     if models_api:
         app.route("/v1/<path:rest>", methods=["GET", "POST"])(pages.models)
     for status, code, message in (
@@ -103,6 +112,7 @@ class _Pages:
         self._buckets = buckets
         self._live = Live(bus)
         self._persons = Persons(self._call)
+        self.safety = SafetyPages(self._call)
 
     async def _call(self, name: str, params: dict[str, Any] | None = None) -> Any:
         return await self._bus.call(name, params, caller=PAGE, deadline_ms=DEADLINE_MS)
@@ -155,6 +165,21 @@ class _Pages:
         if wait_ms := self._buckets.take(_address(request)):
             return _too_many("requests", wait_ms)
         return _json(await self._persons.act(_address(request), request.body or b""))
+
+    def reading(self, give: Callable[[], Awaitable[Any]]) -> Callable[[Request], Awaitable[Response]]:
+        async def read(request: Request) -> Response:
+            return _json(await give())
+
+        return read
+
+    def writing(self, take: Callable[[bytes], Awaitable[Any]], what: str) -> Callable[[Request], Awaitable[Response]]:
+        async def write(request: Request) -> Response:
+            _admit(request)
+            if wait_ms := self._buckets.take(_address(request)):
+                return _too_many(what, wait_ms)
+            return _json(await take(request.body or b""))
+
+        return write
 
     async def events(self, request: Request) -> Response:
         client = client_of(_address(request))

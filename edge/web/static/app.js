@@ -2,6 +2,8 @@
 // is only ever set as textContent. Times are counted from the node's clock, so a wrong phone clock does no harm.
 import {POLL_MS, ROWS, ask, begin as reach, follow, gone, isFollowing, unfollow} from "./node.js";
 import {hintOf, urgentFirst} from "./hints.js";
+import * as alerts from "./alerts.js";
+import * as checkin from "./checkin.js";
 import * as emergency from "./emergency.js";
 import {TEXTS} from "./texts.js";
 
@@ -87,6 +89,8 @@ const parts = {
       throw error;
     }
   },
+  alerts: async () => alerts.show(await ask("/api/alerts")),
+  checkins: async () => checkin.show(await ask("/api/checkins")),
   peers: async () => {
     try {
       now.peers = (await ask("/api/peers")).peers;
@@ -143,7 +147,10 @@ function showStatus() {
     return make("li", "", fill(text, {where, text: item.text}));
   }));
   $("missing").hidden = !missing.length;
-  if (status.emergency) emergency.show(status.emergency);
+  if (status.emergency) {
+    emergency.show(status.emergency);
+    checkin.place(status.emergency.condition.state);
+  }
   showFacts(status);
   showPhonePage(status);
   tellNote();
@@ -292,7 +299,8 @@ async function post(event) {
 async function poll() {
   let ok = true;
   if (!document.hidden) {
-    ok = await (isFollowing() ? refresh("status") : refresh("status", "peers", "board"));
+    ok = await (isFollowing() ? refresh("status", "alerts")
+      : refresh("status", "alerts", "peers", "board", "checkins"));
     if (ok) follow(refresh);
   }
   setTimeout(poll, ok ? POLL_MS : RETRY_MS);
@@ -307,6 +315,9 @@ function begin() {
   }
   show("state-word", words.asking);
   emergency.begin(words.emergency, refresh);
+  const lent = {lang, fill, count, make, timeOf, nodeTime, placeOf, keep, whyNot, refresh, self: () => now.status && now.status.node};
+  alerts.begin(words.alerts, lent);
+  checkin.begin(words.checkin, lent);
   $("text").value = keep("sessionStorage", "draft");
   $("from").value = keep("localStorage", "name");
   $("text").addEventListener("input", () => { keep("sessionStorage", "draft", $("text").value); tellNote(); });
@@ -317,9 +328,9 @@ function begin() {
   $("older").addEventListener("click", () => { now.rows = Math.min(now.rows + ROWS, ROWS_MAX); refresh("board"); });
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) unfollow();
-    else { follow(refresh); refresh("status"); }
+    else { follow(refresh); refresh("status", "alerts"); }
   });
-  setInterval(tellTimes, 20000);
+  setInterval(() => { tellTimes(); alerts.tick(); }, 20000);
   setTimeout(poll, reach(refresh, words));
 }
 

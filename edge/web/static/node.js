@@ -33,8 +33,10 @@ export const isFollowing = () => events !== null && events.readyState === EventS
 export function follow(refresh) {
   if (events || document.hidden || !window.EventSource) return;
   const stream = events = new EventSource("/api/events");
-  stream.addEventListener("hello", () => refresh("status", "peers", "board"));
-  for (const name of ["board", "peers", "status"]) stream.addEventListener(name, () => refresh(name));
+  stream.addEventListener("hello", () => refresh("status", "alerts", "peers", "board", "checkins"));
+  for (const name of ["board", "peers", "status", "alerts", "checkins"]) {
+    stream.addEventListener(name, () => refresh(name));
+  }
   stream.onerror = () => {
     if (stream.readyState === EventSource.CLOSED) unfollow();
   };
