@@ -200,7 +200,8 @@ def _tell_import(args: argparse.Namespace, result: dict[str, Any]) -> None:
     if "refused" in result:
         refused = result["refused"]
         where = refused.get("where", "")
-        said = f"{where}: {refused['message']}" if where else f"{path}: {refused['message']}"
+        said = f"{where}: {refused['message']}" if where.startswith(result["path"]) else (
+            f"{path}: {where + ': ' if where else ''}{refused['message']}")
         allowed = f"; allowed: {refused['allowed']}" if "allowed" in refused else ""
         hint = f"; hint: {refused['hint']}" if "hint" in refused else ""
         print(f"REFUSED   {show.clean(said + allowed + hint)}")

@@ -87,7 +87,7 @@ class Book:
         if one.payload in self._known:
             return False
         if not self._check(one):
-            if len(one.signatures) > 1:
+            if len(one.signatures) > 1 or self._stewards.named(one.signatures):
                 raise CodecError("cert.signatures")
             if one.data in [other.data for other in self._waiting]:
                 return False

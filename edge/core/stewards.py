@@ -32,6 +32,13 @@ class Stewards:
             return False
         return len(cosign.signers(content_type, payload, signatures, self.keys, self.verify)) >= self.needed
 
+    def named(self, signatures):
+        """Whether one of the signatures says that it is a steward's."""
+        for key in self.keys:
+            if cosign.kid(key) in signatures:
+                return True
+        return False
+
     def check_name(self, name):
         """Raise CodecError where something is signed for another community."""
         if name != self.name:

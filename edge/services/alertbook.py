@@ -130,8 +130,9 @@ class AlertBook:
         return kept.official
 
     def now(self, *, ended: bool = False) -> list[Kept]:
-        """The alerts that stand, official ones first, then the gravest, then the newest, exercises last; with those that
-        ended but have not expired, if wanted. Of one CAP alert that several issued only one, and of one author's reports a few."""
+        """The alerts that stand, official ones first, then the gravest, then the newest, exercises last; with those
+        that ended but have not expired, if wanted. Of one CAP alert that several issued only one, and of one author's
+        reports a few."""
         now_s = self._sure_s()
         found = [kept for kept in self._alerts.values() if kept.message.expires_s > now_s
                  and (ended or (kept.over is None and kept.short.kind != alert.CANCEL))]
