@@ -22,13 +22,13 @@ FILE_NAME = "waypost.toml"
 MACHINE_DIRECTORY = "/etc/waypost"
 AP_ADDRESS = "10.42.0.1"  # this box in the Wi-Fi that it makes (net.wifi)
 _HEX_KEY_CHARS = 64
-_HIDDEN = ("secret", "channel_key", "password")
+_HIDDEN = ("secret", "channel_key", "password", "token")
 
 
 class Key:
-    """One setting. kind: bool, int, text, https, choice, secret, channel_key, password, position, or texts, addresses,
-    hosts, keys, policy (lists of text); low and high bound an int's value or a text's length in bytes; choices is a
-    tuple for kind choice."""
+    """One setting. kind: bool, int, text, https, choice, secret, channel_key, password, token, position, or texts,
+    addresses, hosts, keys, policy (lists of text); low and high bound an int's value or a text's length in bytes;
+    choices is a tuple for kind choice."""
 
     __slots__ = ("name", "kind", "default", "low", "high", "unit", "choices", "help")
 
@@ -54,6 +54,7 @@ class Key:
             "text": f"text of at most {self.high} bytes",
             "https": "an address that begins with https://",
             "secret": "32 bytes, as 64 hex digits or 44 characters of base64",
+            "token": f"at most {self.high} printable characters without spaces",
             "channel_key": "1, 16 or 32 bytes in base64, as Meshtastic shows it",
             "password": "8 to 63 letters, digits and signs of ASCII",
             "texts": "a list of texts",
@@ -152,6 +153,13 @@ KEYS = (
     Key("alerts.feed", "text", "", "a directory: CAP files that appear in it are issued by this node"),
     Key("trust.trusted", "keys", (), "nodes that may call what asks for trust"),
     Key("trust.anchors", "keys", (), "nodes that may call everything, like the person at this machine"),
+    Key("library.built_in", "bool", True, "have the pack that comes with the software in the library"),
+    Key("library.hubs", "keys", (), "nodes whose models are asked after those of all other neighbours"),
+    Key("library.paid_url", "text", "", "an OpenAI-compatible service, such as https://HOST/v1, asked last of all"),
+    Key("library.paid_key", "token", "", "your key for it"),
+    Key("library.paid_model", "text", "", "its model's name", high=128),
+    Key("library.paid_tokens_day", "int", 0, "tokens that it may cost a day; 0 is none", high=100000000),
+    Key("library.authors", "keys", (), "authors whose knowledge packs may be added (docs/PACKS.md)"),
     Key("triage.enabled", "bool", True, "look at each text for calls for help (docs/TRIAGE.md)"),
     Key("triage.model", "bool", True, "use the trained model beside the lexicon"),
     Key("update.keys", "keys", (), "who may sign updates of the image, beside whoever made it"),
@@ -351,6 +359,11 @@ def _is_secret(key: Key, value: Any) -> tuple[bool, Any]:
         return False, ""
 
 
+def _is_token(key: Key, value: Any) -> tuple[bool, Any]:
+    good = isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value
+    return good and len(value) <= key.high, value
+
+
 def _is_channel_key(key: Key, value: Any) -> tuple[bool, Any]:
     from binascii import Error, a2b_base64
 
@@ -432,7 +445,7 @@ def split_address(text: str, default_port: int) -> tuple[str, int] | None:
 
 _CHECKS = {
     "bool": _is_bool, "int": _is_int, "text": _is_text, "https": _is_https, "choice": _is_choice, "secret": _is_secret,
-    "channel_key": _is_channel_key, "password": _is_password,
+    "channel_key": _is_channel_key, "password": _is_password, "token": _is_token,
     "texts": _is_texts, "addresses": _is_addresses, "keys": _is_keys, "hosts": _is_hosts, "policy": _is_policy,
     "position": _is_position,
 }

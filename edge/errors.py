@@ -62,6 +62,12 @@ class CourierError(WaypostError):
     so_far: dict[str, object] = {}  # what an import had taken in before the fault; printed beside the error
 
 
+class PackError(WaypostError):
+    """A knowledge pack is not whole, not signed by somebody known, or can't be read here."""
+
+    code = "pack"
+
+
 class KeyFileError(WaypostError):
     """The identity key is missing, unreadable, malformed or readable by others."""
 

@@ -6,8 +6,6 @@ is local: a neighbour judges for itself.
 
 from __future__ import annotations
 
-import asyncio
-
 from edge.errors import Unavailable
 
 TYPE_CHECKING = False
@@ -41,12 +39,12 @@ class Hints:
         judge = self._judge
         if judge is None:
             raise Unavailable("this node judges no texts", hint="set triage.enabled")
-        found: dict[str, Any] | None = await self._call(lambda: judge(text))
+        found: dict[str, Any] | None = await self._writer.ask(lambda: judge(text))
         return found
 
     async def mark(self, id: bytes, mark: dict[str, Any] | None) -> bool:
         """Keep what a person says of a message ({"urgent": bool, ...}), None to take it back; False: it is not held."""
-        done: bool = await self._call(lambda: self._writer.store.set_mark(id, mark))
+        done: bool = await self._writer.ask(lambda: self._writer.store.set_mark(id, mark))
         if done:
             self._publish(TOPIC, {"id": id.hex(), "labels": [], "urgent": bool(mark and mark.get(URGENT))})
         return done
@@ -54,17 +52,3 @@ class Hints:
     def _judged(self, found: list[tuple[bytes, dict[str, Any]]]) -> None:
         for id, one in found:
             self._publish(TOPIC, {"id": id.hex(), "labels": one["labels"], "urgent": URGENT in one["labels"]})
-
-    async def _call(self, action: Callable[[], Any]) -> Any:
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-        def done(value: Any, error: Exception | None) -> None:
-            if future.cancelled():
-                return
-            if error is None:
-                future.set_result(value)
-            else:
-                future.set_exception(error)
-
-        self._writer.call(action, done)
-        return await future

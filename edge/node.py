@@ -13,6 +13,7 @@ import time
 
 from edge import report
 from edge.aired import Aired
+from edge.budget import Budget
 from edge.core import effects
 from edge.core.link import LinkInfo, LinkOwner
 from edge.core.machine import Machine
@@ -65,6 +66,7 @@ class Node(LinkOwner):
         self.flush = self._writer.flush
         self.hints = Hints(self._writer, self._publish)
         self.keep_people = self._writer.keep_people
+        self.budget = Budget(self._writer, self.now_s)
         self._clock = clock
         self._log = log
         self._trace = trace

@@ -54,6 +54,9 @@ class BusPort(Protocol):
                to: bytes | None = None, deadline_ms: int = 10000) -> AsyncIterator[Any]:
         """The same, item by item."""
 
+    def offered(self, name: str, to: bytes | None = None) -> list[str]:
+        """The versions of a capability that the node `to` offers, newest first; None: this node and all near it."""
+
     def publish(self, topic: str, value: dict[str, Any]) -> None:
         """Tell local subscribers (page, console) that something changed. Never blocks; slow ones lose the oldest."""
 
@@ -150,6 +153,27 @@ class HintsPort(Protocol):
 
     def mark(self, id: bytes, mark: dict[str, Any] | None) -> Awaitable[bool]:
         """Keep what a person says of a message, None to take it back; False where it is not held."""
+
+
+class LibraryPort(Protocol):
+    """The knowledge packs of this node."""
+
+    def search(self, question: str, limit: int, pack: str | None = None) -> Awaitable[dict[str, Any]]:
+        """{"passages": [{"id", "pack", "doc", "source", "title", "heading", "text", "marks": [[from, to]], "score"}],
+        "good": bool}, the best first; good: whether the first is worth showing as an answer."""
+
+    def packs(self) -> Awaitable[list[dict[str, Any]]]:
+        """{"name", "version", "title", "language", "licence", "key", "digest", "passages", ...} of each."""
+
+
+class BudgetPort(Protocol):
+    """Tokens of a paid model, counted by day. Closed on error."""
+
+    def take(self, tokens: int, limit: int) -> Awaitable[int | None]:
+        """Reserve tokens of today's limit; gives the day, None where they may not be spent."""
+
+    def give_back(self, day: int, tokens: int) -> Awaitable[None]:
+        """What was reserved on a day and not used."""
 
 
 class StorePort(Protocol):

@@ -239,6 +239,8 @@ _COMMANDS = (
     ("update", "tools.update_cli:run", "put a new system on a box that runs the image", None),
     ("top", "tools.top:run", "watch the node", _top),
     ("trace", "tools.cli_node:trace", "show what the node did last", _trace),
+    ("ask", "tools.ask_cli:run", "ask the library, and a model where there is one", None),
+    ("pack", "tools.pack_cli:run", "the knowledge packs of the library", None),
     ("triage", "tools.triage_cli:run", "label the messages of a file, and measure how well", None),
     ("simulate", "tools.simulate:run", "run the core many times over in a made-up network", None),
     ("bench", "tools.bench:run", "measure this machine", None),

@@ -35,14 +35,16 @@ def run(args: argparse.Namespace) -> NoReturn:
 def plan(directory: str, overrides: list[str], as_json: bool) -> dict[str, Any]:
     """All that the node is told, as plain values. Raises ConfigError for a wrong override only."""
     from edge import config
+    from tools import run_library
     from tools.cli_local import package_version
 
     settings, problems = config.load(directory, overrides)
     links = _links(directory, settings, problems)
+    library = run_library.prepare(directory, settings)
     return {
         "dir": directory, "json": as_json, "path": search_path(),
         "version": package_version(), "settings": settings.values, "links": links,
-        "problems": [str(problem) for problem in problems],
+        "problems": [str(problem) for problem in problems], "library": library,
     }
 
 

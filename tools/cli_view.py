@@ -62,6 +62,18 @@ def peer_table(rows: list[dict[str, Any]]) -> str:
     ])
 
 
+def passage(row: dict[str, Any], number: int | None = None) -> str:
+    """A passage of the library with where it comes from; what was asked for stands between stars."""
+    place = " \u203a ".join(clean(one) for one in (row["title"], row["heading"]) if one)
+    text, at, out = row["text"], 0, ""
+    for start, end in row["marks"]:
+        out += text[at:start] + "*" + text[start:end] + "*"
+        at = end
+    text = clean(out + text[at:], multiline=True).replace("\n", "\n  ")
+    head = f"[{number}] {place}" if number is not None else place
+    return f"{head}\n  {text}\n  ({clean(row['pack'])}: {clean(row['doc'])})"
+
+
 def trace_line(row: dict[str, Any]) -> str:
     """One entry of the trace for people."""
     moment = time.strftime("%H:%M:%S", time.localtime(row["time_ms"] / 1000)) + f".{row['time_ms'] % 1000:03d}"

@@ -25,6 +25,7 @@ _IFF_UP, _IFF_LOOPBACK, _IFF_MULTICAST = 0x1, 0x8, 0x1000
 _OPTIONAL = (
     ("sqlite_utils", "queries of the database by hand", "pip install 'waypost[tools]'"),
     ("meshtastic", "waypost radio setup, for Meshtastic radios", "pip install 'waypost[meshtastic]'"),
+    ("libzim", "knowledge packs with ZIM files", "pip install 'waypost[zim]'"),
     ("cbor2", "reading messages with other tools; the tests", "pip install cbor2"),
 )
 

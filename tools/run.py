@@ -28,7 +28,7 @@ from edge.store.lock import DirLock
 from edge.store.store import Store
 from edge.tasks import Tasks
 from edge.trace import Log, Trace
-from tools import clock, metrics, run_emergency
+from tools import clock, metrics, run_emergency, run_library
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,10 +65,11 @@ class Run:
         self.start = start
         self.config = Config(start["settings"])
         self.trace = Trace()
-        secrets = (self.config["community.key"], self.config["lora.psk"])
+        secrets = (self.config["community.key"], self.config["lora.psk"], self.config["library.paid_key"])
         self.log = Log(self.config["log.level"], self.trace, secrets)
         self.web: Any = None
         self.models: Any = None
+        self.desk: Any = None
 
     async def until_stopped(self) -> None:
         """Start everything, say so, wait for SIGTERM or SIGINT, stop everything. Raises WaypostError."""
@@ -145,17 +146,20 @@ class Run:
         if self.models is not None:
             await self.models.close()
         await self.bus.close()
+        if self.desk is not None:
+            self.desk.close()
         await self.node.stop()
 
     def _provide(self, seed: bytes, store: Store) -> None:
         from edge.services import provide_all
 
         if self.config["triage.enabled"]:
-            from edge.triage.judge import LateJudge
+            from edge.triage.late import LateJudge
 
             self.node.hints.start(LateJudge(self.log, use_model=self.config["triage.model"]))
         provide_all(self.bus, self.node, store, seed=seed, now_s=self.node.sure_s, version=self.start["version"],
                     recent=self.trace.rows, hints=self.node.hints)
+        self.desk = run_library.provide(self.directory, self.config, self.node, self.bus, self.start["library"])
         if self.config["models.enabled"]:
             self._provide_models()
 

@@ -16,7 +16,8 @@ from boards import loader
 from tools import cli_run
 
 MODULES = (
-    "tools.run", "edge.services", "edge.triage.judge", "edge.web.app", "edge.web.server", "json", "inspect",
+    "tools.run", "edge.services", "edge.triage.judge", "edge.services.short", "edge.services.waterfall",
+    "edge.library.search", "edge.web.app", "edge.web.server", "json", "inspect",
     "subprocess",
 )
 

@@ -14,6 +14,7 @@ from edge.core.cbor import CodecError
 
 CERTIFICATE = 65002  # content types, of the CoAP range for experiments like that of messages
 ORDER = 65003
+PACK = 65004
 KID_BYTES = 8
 
 _TAG = b"\xd8\x62"

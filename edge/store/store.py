@@ -13,7 +13,7 @@ import threading
 
 from edge.core import effects, limits
 from edge.errors import StoreError
-from edge.store import boot, files, hints, people, rows, schema, search, thin
+from edge.store import boot, files, hints, people, rows, schema, search, spend, thin
 from edge.store.faults import is_damage, is_full, store_error
 from edge.store.intake import Intake, empty_held
 from edge.store.lock import DirLock
@@ -294,6 +294,16 @@ class Store:
         """Keep what is known of people with radios (edge/store/people.py). Raises StoreError."""
         with self._lock:
             self._write(lambda: people.keep(self._db, rows))
+
+    def spend(self, day: int, tokens: int, limit: int) -> bool:
+        """Count tokens as spent on a day, unless it would be more than limit; False then. Raises StoreError."""
+        with self._lock:
+            return self._write(lambda: spend.take(self._db, day, tokens, limit))
+
+    def unspend(self, day: int, tokens: int) -> None:
+        """Take back what was counted and not used. Raises StoreError."""
+        with self._lock:
+            self._write(lambda: spend.give_back(self._db, day, tokens))
 
     def tidy(self) -> None:
         """Now and then: fit the quota to what the disk has become, take the reserve back, give unused space back.

@@ -18,11 +18,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeVar
 
     from edge.core.message import Message
     from edge.store.intake import Outcome
     from edge.store.store import Gone, Store
+
+    T = TypeVar("T")
 
     OnDone = Callable[[list[Outcome], StoreError | None], None]
     OnGone = Callable[[int, list[tuple[int, bytes]], int], None]
@@ -89,6 +91,21 @@ class Writer:
     def call(self, action: Callable[[], Any], on_done: Callable[[Any, Exception | None], None]) -> None:
         """Run `action` (a backup, a check) in this thread, between commits; on_done(value, None) or (None, error)."""
         self._jobs.put(("call", action, on_done))
+
+    async def ask(self, action: Callable[[], T]) -> T:
+        """The same for a coroutine: what `action` gives or raises."""
+        future: asyncio.Future[T] = self._loop.create_future()
+
+        def done(value: T, error: Exception | None) -> None:
+            if future.done():
+                return  # whoever asked has gone
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)
+
+        self.call(action, done)
+        return await future
 
     def flush(self) -> None:
         """Write what `Store.keep` was given, soon."""

@@ -14,9 +14,6 @@ from edge.words import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
     from edge.triage.lexicon import Lexicon
 
 URGENT = "urgent"
@@ -85,36 +82,6 @@ def open_judge(*, use_lexicon: bool = True, use_model: bool = True) -> Judge:
         except FileNotFoundError:
             pass  # whoever may not use it has deleted it: docs/TRIAGE.md
     return Judge(lexicon.load(LABELS) if use_lexicon else None, model)
-
-
-class LateJudge:
-    """The judge as a node uses it: opened when the first text comes, and never in the way.
-
-    A broken file is told to log(level, text) once; without a judge no text gets a label.
-    """
-
-    def __init__(self, log: Callable[[str, str], None], *, use_model: bool = True) -> None:
-        self._log = log
-        self._use_model = use_model
-        self._judge: Judge | None = None
-
-    def __call__(self, text: str) -> dict[str, Any] | None:
-        """{"labels": [...], "why": {label: [[source, words], ...]}}, None where there is nothing to say."""
-        if self._judge is None:
-            self._judge = self._open()
-        verdict = self._judge.judge(text)
-        if not verdict.labels:
-            return None
-        why = {label: [list(one) for one in reasons] for label, reasons in verdict.why.items()}
-        return {"labels": list(verdict.labels), "why": why}
-
-    def _open(self) -> Judge:
-        for use_model in (self._use_model, False):
-            try:
-                return open_judge(use_model=use_model)
-            except (OSError, ValueError) as error:
-                self._log("error", f"triage: {error}; reinstall waypost")
-        return Judge(None, None)
 
 
 def _give(why: dict[str, list[tuple[str, str]]], label: str, source: str, said: str) -> None:

@@ -12,7 +12,7 @@ from edge.core import limits
 from edge.core import message as messages
 from edge.services import provide_all
 from edge.store.store import Store
-from edge.triage.judge import LateJudge
+from edge.triage.late import LateJudge
 from tests.bus.joined import World
 
 NOW_S = 1_800_000_000

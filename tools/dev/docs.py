@@ -13,6 +13,7 @@ from edge import errors
 from edge.bus import bus, health, names, peers, wire
 from edge.ports import TRUST_NAMES
 from edge.services import provide_all, provide_radio
+from edge.services.ask import Ask
 from edge.services.blobs import Blobs
 from edge.services.emergency import EmergencyServices
 from edge.services.models import ModelServices
@@ -144,6 +145,7 @@ def capabilities() -> str:
     paper: Any = _Paper()
     services = provide_all(paper, paper, paper, seed=b"", recent=lambda after, limit: [], hints=paper)
     services += [*ModelServices(paper, paper).services(), *Blobs(paper, paper, paper).services()]
+    services += Ask(paper, paper, 0).services()
     services += provide_radio(paper, paper)
     services += EmergencyServices(paper).services()
     nobody = {"position": "", "places": [], "community": {"name": "", "stewards": [], "stewards_needed": 0}}
