@@ -220,7 +220,7 @@ _COMMANDS = (
     ("page", "tools.page_cli:run", "write the page for phones over Bluetooth, to be put on an https address", None),
     ("keys", "tools.cli_local:keys", "show the node's public key and fingerprint", _keys),
     ("doctor", "tools.doctor:run", "look for what is broken and say how to mend it", _doctor),
-    ("model", "tools.model_cli:run", "local models: add, fetch from neighbours, list, remove", None),
+    ("model", "tools.model_cli:run", "local models: add, fetch from neighbours, list, quantize, measure, remove", None),
     ("hardware", "tools.hardware:run", "say what this machine is, and check it", None),
     ("console", "tools.console:run", "the node's console, here or on a serial line", None),
     ("disk", "tools.machine_cli:disk", "room and health of the card or disk", None),

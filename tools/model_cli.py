@@ -1,4 +1,4 @@
-"""waypost model: add, fetch, list, info, remove. Models are files in the node's directory, whether a node runs or not.
+"""waypost model and its verbs. Models are files in the node's directory, whether a node runs or not.
 
 A running node is told when there is something new; what it can do with a model is its own matter. Copying and checking
 is done here, in this process, so that the node answers meanwhile; fetching from neighbours is the node's work.
@@ -43,12 +43,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show_all.add_argument("--near", action="store_true", help="those that neighbours have, instead")
     info = verbs.add_parser("info", help="what one model is, and whether it fits this machine", allow_abbrev=False)
     info.add_argument("name", metavar="NAME", help="its name, or the beginning of its id")
+    smaller = verbs.add_parser("quantize", help="make a smaller copy, in fewer bits a weight", allow_abbrev=False)
+    smaller.add_argument("name", metavar="NAME", help="its name, or the beginning of its id")
+    smaller.add_argument("--type", default="auto", dest="kind",
+                         choices=("auto", *budget.BITS),
+                         help="bits and kind; auto is the best that fits the memory (default)")
+    smaller.add_argument("--memory", type=int, default=0, metavar="MB", dest="memory_mb",
+                         help="what the machine that it is for can give it (default: what this one has)")
+    bench = verbs.add_parser("bench", help="measure a model on this machine", allow_abbrev=False)
+    bench.add_argument("name", metavar="NAME", help="its name, or the beginning of its id")
     remove = verbs.add_parser("remove", help="delete a model", allow_abbrev=False)
     remove.add_argument("name", metavar="NAME", help="its name, or the beginning of its id")
 
 
 def run(args: argparse.Namespace) -> int:
-    """waypost model add | fetch | list | info | remove"""
+    """waypost model add | fetch | list | info | quantize | bench | remove"""
     if not os.path.isdir(args.dir):
         raise NotRunning("there is no node in this directory", where=args.dir, hint="choose one with --dir, or start a "
                          "node in it first: waypost run")
@@ -169,6 +178,31 @@ def _remove(args: argparse.Namespace, catalogue: Catalogue, settings: config.Con
     return 0
 
 
+def _quantize(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
+    from tools import model_work
+
+    before = catalogue.find(args.name)
+    record = model_work.quantize(catalogue, settings, args.name, args.kind, args.memory_mb)
+    _tell(args.dir)
+    if args.json:
+        show.print_json(_row(record))
+    else:
+        print(f"{record.name}: {show.size(record.bytes)} instead of {show.size(before.bytes)}")
+        print(_fit(record, settings))
+    return 0
+
+
+def _bench(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
+    from tools import model_work
+
+    figures = model_work.bench(args.dir, settings, args.name)
+    if args.json:
+        show.print_json(figures)
+    else:
+        print("\n".join(model_work.lines(figures)))
+    return 0
+
+
 def _need(record: Record, settings: config.Config) -> budget.Need:
     if record.kind == "gguf":
         return budget.of_gguf(record.facts, settings["models.context"])
@@ -218,4 +252,5 @@ def _progress(args: argparse.Namespace, what: str) -> Any:
     return told
 
 
-_VERBS = {"add": _add, "fetch": _fetch, "list": _list, "info": _info, "remove": _remove}
+_VERBS = {"add": _add, "fetch": _fetch, "list": _list, "info": _info, "quantize": _quantize, "bench": _bench,
+          "remove": _remove}

@@ -173,8 +173,7 @@ class Run:
         for service in Blobs(self.bus, self.node, models).services():
             service.provide(self.bus)
         models.watch_sticks(lambda offers: self.bus.publish("sticks", {"offers": len(offers)}))
-        if models.able():
-            self.tasks.start("models", lambda beat: models.follow(self.bus, beat), quiet_ms=2000 * BEAT_S)
+        self.tasks.start("models", lambda beat: models.follow(self.bus, beat), quiet_ms=2000 * BEAT_S)
 
     def _provide_safety(self, store: Store) -> None:
         from edge.services.safety import TICK_S, Safety

@@ -20,6 +20,8 @@ RESERVE_BYTES = 64 << 20  # never given to a model
 BATCH = 64  # as the engine has it
 SMALL_BYTES = 20 << 20  # a model below this gains nothing from a second thread
 THREADS_MAX = 3
+# what a model can be quantized to, best first, with the bits that a weight takes in it by and large
+BITS = {"Q8_0": 8.5, "Q6_K": 6.6, "Q5_K_M": 5.7, "Q4_K_M": 4.9, "Q4_0": 4.6, "Q3_K_M": 3.9, "Q2_K": 3.2}
 _MB = 1000000
 
 
@@ -82,11 +84,11 @@ def available_bytes() -> int:
     return 0
 
 
-def private_bytes(pid: int) -> int:
-    """The memory that comes back when this process ends; what it maps of files does not count."""
+def process_bytes(pid: int, what: str) -> int:
+    """Memory of a process: "RssAnon" comes back when it ends, "VmHWM" is the most it ever had; 0 when it has gone."""
     try:
         with open(f"/proc/{pid}/status", encoding="ascii") as file:
-            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("RssAnon:"))
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith(what + ":"))
     except (OSError, StopIteration):
         return 0
 

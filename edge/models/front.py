@@ -1,7 +1,7 @@
 """The models of a node as everything else sees them: which there are, and which one does a job.
 
 It is there from the start and loads next to nothing; the line, the worker and whatever they need come with the first
-job. It follows the topic "policy" ({"models": "none", "small" or "full", "why": [text, ...]}) where there are models.
+job. It follows the topic "policy" ({"models": "none", "small" or "full", "why": [text, ...]}).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge.models.catalogue import Record
     from edge.models.fetch import Fetch
     from edge.models.host import Host
+    from edge.models.session import Session
     from edge.models.sticks import Sticks
     from edge.ports import BusPort
 
@@ -43,11 +44,16 @@ class Models:
         self._sticks: Sticks | None = None
         self._fetches: dict[str, tuple[Fetch, asyncio.Task[Record]]] = {}
 
+    @property
+    def session(self) -> Session | None:
+        """The worker, if one has a model now."""
+        return self._host.session if self._host is not None else None
+
     def able(self) -> set[str]:
         return {one for record in self.catalogue.records() for one in record.does}
 
     def rows(self) -> list[dict[str, Any]]:
-        session = self._host.session if self._host is not None else None
+        session = self.session
         rows = []
         for record in self.catalogue.records():
             row = record.row() | {"id": record.blob, "loaded": session is not None and session.record is record}

@@ -71,7 +71,8 @@ class Host:
             while before := self._line.index(turn):
                 yield {"state": "queued", "before": before}
                 await turn.moved()
-            if self.session is None or self.session.record.blob != record.blob:
+            held = self.session
+            if held is None or held.record.blob != record.blob or not await held.answers():
                 yield {"state": "loading"}
                 await self._load(record)
             self._allowed(record)
@@ -95,7 +96,7 @@ class Host:
         context = self._settings["context"]
         need = budget.of_gguf(record.facts, context) if record.kind == "gguf" else budget.of_tflite(record.bytes)
         held = self.session
-        returning = budget.private_bytes(held.pid) if held is not None else 0
+        returning = budget.process_bytes(held.pid, "RssAnon") if held is not None else 0
         return need, budget.admit(record.name, need, self._settings["memory_mb"] * 1000000, returning)
 
     def set_policy(self, policy: str, why: str) -> None:

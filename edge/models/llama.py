@@ -35,13 +35,13 @@ _ABORTED = 2  # what llama_decode gives when it was stopped
 
 def prepare() -> None:
     """Import what a job may need; afterwards the worker can open no file any more."""
-    _binding()
+    binding()
     for name in ("jinja2.sandbox", "jinja2.ext", "llama_cpp.llama_grammar", "encodings.idna"):
         importlib.import_module(name)
     prompts.prepare()
 
 
-def _binding() -> Any:
+def binding() -> Any:
     """The module of C functions, without the package's own first lines."""
     if "llama_cpp" not in sys.modules:
         spec = importlib.util.find_spec("llama_cpp")
@@ -62,7 +62,7 @@ class Engine:
 
     def __init__(self, fd: int, start: dict[str, Any]) -> None:
         self.stop = ctypes.create_string_buffer(2)
-        self._c = c = _binding()
+        self._c = c = binding()
         self._embeds = bool(start["embeds"])
         self._threads = start["threads"]
         self._log = c.llama_log_callback(lambda _level, _text, _data: None)

@@ -24,8 +24,9 @@ USER = "waypost-model"  # whose rights it takes where the node runs as root; nob
 
 _PR_SET_PDEATHSIG, _PR_GET_SECCOMP, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 21, 22, 38
 _SIGKILL = 9
-_LANDLOCK_CREATE, _LANDLOCK_RESTRICT = 444, 446  # the same on every architecture
-_LANDLOCK_VERSION = 1
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # the same on every architecture
+_LANDLOCK_VERSION, _LANDLOCK_PATH = 1, 1
+_READ, _WRITE = 1 << 2, 1 << 1 | 1 << 14  # of a file; truncating it belongs to writing
 # rights on files that each version of Landlock knows of; version 4 adds TCP, version 6 abstract sockets and signals
 _LANDLOCK_FILES = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 _LANDLOCK_TCP, _LANDLOCK_SCOPES = 3, 3
@@ -64,18 +65,20 @@ def limit(memory_bytes: int) -> None:
         resource.setrlimit(what, (allowed, allowed))
 
 
-def enter(*, writes: bool = False) -> dict[str, Any]:
-    """Give up root, files, network, other processes. writes: for a quantizer, whose output is an open file's path.
+def enter(*, reads: int | None = None, writes: int | None = None) -> dict[str, Any]:
+    """Give up root, files, network, other processes. reads, writes: open files that may be opened again by their paths,
+    for what takes paths only; root is kept then, for the files may be root's.
 
     Gives {"user": uid, "landlock": version or 0, "seccomp": bool}: what is in force.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    if not writes:
+    if writes is None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    _drop_root()
+        _drop_root()
     libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)  # a change of user has undone it
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    landlock = 0 if writes else _landlock(libc)
+    but = [(fd, rights) for fd, rights in ((reads, _READ), (writes, _READ | _WRITE)) if fd is not None]
+    landlock = _landlock(libc, but)
     return {"user": os.getuid(), "landlock": landlock, "seccomp": _seccomp(libc)}
 
 
@@ -101,8 +104,8 @@ def _drop_root() -> None:
     os.setresuid(who.pw_uid, who.pw_uid, who.pw_uid)
 
 
-def _landlock(libc: ctypes.CDLL) -> int:
-    """Allow no file, no TCP port, no other process. The version in force, 0 where the kernel has none."""
+def _landlock(libc: ctypes.CDLL, but: list[tuple[int, int]]) -> int:
+    """Allow no file but these (fd, rights), no TCP port, no other process. The version in force, 0 for none."""
     version = libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), _LANDLOCK_VERSION)
     if version < 1:
         return 0
@@ -112,6 +115,8 @@ def _landlock(libc: ctypes.CDLL) -> int:
     fd = libc.syscall(_LANDLOCK_CREATE, rules, ctypes.c_size_t(size), 0)
     if fd < 0:
         return 0
+    for one, rights in but:
+        libc.syscall(_LANDLOCK_ADD, fd, _LANDLOCK_PATH, struct.pack("<Qi", rights & files, one), 0)
     done = libc.syscall(_LANDLOCK_RESTRICT, fd, 0)
     os.close(fd)
     return int(version) if done == 0 else 0

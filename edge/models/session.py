@@ -40,6 +40,7 @@ class Session:
         self._process = Process(self._frame, self._reaped)
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._wake = asyncio.Event()
+        self._ponged = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._job = 0
@@ -110,6 +111,18 @@ class Session:
                 self._text = []
                 self._look()
 
+    async def answers(self) -> bool:
+        """Whether it is there: one that was idle may have been killed or stopped, and is ended then."""
+        self._ponged.clear()
+        self._process.send([pipe.PING])
+        try:
+            async with asyncio.timeout(PING_S):
+                await self._ponged.wait()
+        except TimeoutError:
+            self.broke = True
+            self.end(Unavailable(f"the worker of {self.record.name} did not answer any more"))
+        return self.alive
+
     async def settled(self) -> None:
         """Wait until a cancelled job has stopped; the watch sees to it that this ends."""
         await self._idle.wait()
@@ -132,7 +145,9 @@ class Session:
                 self._ready.set_result(None)
         elif kind == pipe.FAULT and frame[1] == 0:
             self.end(_error(*frame[2:]))
-        elif kind != pipe.PONG and frame[1] == self._job:
+        elif kind == pipe.PONG:
+            self._ponged.set()
+        elif frame[1] == self._job:
             if kind == pipe.PART:
                 self._text.append(frame[2])
             else:
@@ -163,6 +178,7 @@ class Session:
             self._outcome = self._fault
         self._idle.set()
         self._wake.set()
+        self._ponged.set()
 
     # --- time
 

@@ -74,3 +74,36 @@ def test_a_neighbours_model_answers(small: str, tmp_path: pathlib.Path) -> None:
         items = [json.loads(line) for line in out.splitlines()]
         assert items[0]["state"] == "loading" and items[-1]["end"]["tokens"] == 30
         assert len("".join(item.get("text", "") for item in items)) == 30
+
+
+def chat(hall: RealNode) -> tuple[int, str, str]:
+    params = json.dumps({"messages": [{"role": "user", "content": "hello"}], "max_tokens": 5})
+    return cli("--dir", hall.directory, "call", "llm.chat@1", params, "--deadline", 60000)
+
+
+def test_a_stop_stops_models(tiny: str, tmp_path: pathlib.Path) -> None:
+    """A person's stop takes the models' allowance away (docs/EMERGENCY.md), and gives it back."""
+    (tmp_path / "hall").mkdir(mode=0o700)
+    with RealNode(tmp_path / "hall") as hall:
+        assert cli("--dir", hall.directory, "model", "add", tiny)[0] == 0
+        assert chat(hall)[0] == 0, "added while the node runs"
+        assert cli("--dir", hall.directory, "stop")[0] == 0
+        code, _, err = chat(hall)
+        assert code == 1 and "models rest now: stopped by a person" in err
+        assert cli("--dir", hall.directory, "resume")[0] == 0
+        assert chat(hall)[0] == 0
+
+
+def test_killed_behind_the_nodes_back(tiny: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "hall").mkdir(mode=0o700)
+    with RealNode(tmp_path / "hall") as hall:
+        assert cli("--dir", hall.directory, "model", "add", tiny)[0] == 0
+        assert chat(hall)[0] == 0
+        with open(f"/proc/{hall.process.pid}/task/{hall.process.pid}/children", encoding="ascii") as file:
+            (worker,) = map(int, file.read().split())
+        os.kill(worker, signal.SIGKILL)
+        code, _, err = chat(hall)
+        assert code == 0, err
+        _, _, log = hall.stop()
+    assert "the worker of tiny broke" in log
+    assert not os.path.exists(f"/proc/{worker}")
