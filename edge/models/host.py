@@ -152,7 +152,7 @@ class Host:
                 "kind": record.kind, "context": self._settings["context"], "embeds": "chat" not in record.does,
                 "threads": 1 if one else budget.threads(self._settings["threads"], record.bytes),
                 "repack": roomy, "memory_bytes": limit_bytes,
-            })
+            }, limit_bytes)
         finally:
             os.close(fd)
         said = ", ".join(f"{key} {session.facts.get(key)}" for key in _SAID)

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 
-from edge.models import pipe, worker
+from edge.models import group, pipe, worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,14 +43,16 @@ class Process(asyncio.Protocol):
         self._transport: Any = None
         self._pidfd = self._errors = -1
 
-    async def start(self, model_fd: int, first: list[Any]) -> None:
-        """Start it with an open model file and hand it its first frame. OSError is passed on."""
+    async def start(self, model_fd: int, first: list[Any], memory_bytes: int) -> None:
+        """Start it with an open model file, bound to so much memory, and hand it its first frame. OSError is passed
+        on."""
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         self._errors, errors = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             self.pid = _spawn((theirs.fileno(), model_fd, errors))
             self._pidfd = os.pidfd_open(self.pid)
+            group.bind(self.pid, memory_bytes)
         except BaseException:
             ours.close()
             os.close(self._errors)

@@ -23,6 +23,7 @@ FILES_MAX = 64
 USER = "waypost-model"  # whose rights it takes where the node runs as root; nobody's where there is no such user
 
 _PR_SET_PDEATHSIG, _PR_GET_SECCOMP, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 21, 22, 38
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, _CAPABILITIES_3 = 47, 4, 0x20080522
 _SIGKILL = 9
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # the same on every architecture
 _LANDLOCK_VERSION, _LANDLOCK_PATH = 1, 1
@@ -75,6 +76,8 @@ def enter(*, reads: int | None = None, writes: int | None = None) -> dict[str, A
     if writes is None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
         _drop_root()
+    libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    libc.capset(struct.pack("<II", _CAPABILITIES_3, 0), bytes(24))  # a unit may give the node some
     libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)  # a change of user has undone it
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     but = [(fd, rights) for fd, rights in ((reads, _READ), (writes, _READ | _WRITE)) if fd is not None]

@@ -61,10 +61,11 @@ class Session:
         """Whether it can be given a job."""
         return self._fault is None and not self.ended.done()
 
-    async def load(self, fd: int, start: dict[str, Any]) -> None:
-        """Start the process and wait until it has the model. Raises BusError's subclasses; it has ended then."""
+    async def load(self, fd: int, start: dict[str, Any], memory_bytes: int) -> None:
+        """Start the process, bound to so much memory, and wait until it has the model. Raises BusError's subclasses,
+        and it has ended then."""
         try:
-            await self._process.start(fd, [pipe.START, start])
+            await self._process.start(fd, [pipe.START, start], memory_bytes)
         except OSError as error:
             self._fault = Unavailable(f"no worker can be started: {error.strerror}")
             self._gone("it can't be started")

@@ -73,9 +73,6 @@ def _load_back_ends():
 
 _load_back_ends()
 EOF
-    # a small Debian has no libgomp; the libraries look for it beside them first
-    mkdir -p "$src/llama_cpp/lib"
-    cp "$tools/lib/libgomp.so.1" "$src/llama_cpp/lib/"
 fi
 
 say "building for $kind: about three minutes on two quiet cores"
@@ -86,7 +83,13 @@ if ! CMAKE_ARGS=$flags CMAKE_GENERATOR=Ninja CMAKE_BUILD_PARALLEL_LEVEL=${JOBS:-
     exit 1
 fi
 if [ "$kind" = arm64 ]; then
-    "$work/venv/bin/python" -m wheel tags --remove --platform-tag manylinux_2_34_aarch64 "$work"/out/*.whl >&2
+    # a small Debian has no libgomp; the libraries look for it beside them first
+    wheel() { "$work/venv/bin/python" -m wheel "$@" >&2; }
+    wheel unpack -d "$work/open" "$work"/out/*.whl
+    rm "$work"/out/*.whl
+    cp -L "$tools/lib/libgomp.so.1" "$work"/open/*/llama_cpp/lib/
+    wheel pack -d "$work/out" "$work"/open/*
+    wheel tags --remove --platform-tag manylinux_2_34_aarch64 "$work"/out/*.whl
 fi
 wheel=$(basename "$work"/out/*.whl)
 mv "$work/out/$wheel" "$dir/$wheel"
