@@ -2,7 +2,8 @@
 
 With `Delegate=memory` and `DelegateSubgroup=node` in the node's unit (the image has both) the node lives in UNIT/node
 and may make UNIT/models beside it: what is in there together can't have more than it is allowed, file pages included,
-and is ended as a whole when it would. Elsewhere nothing is done; the limit on private memory (sandbox.py) holds in any case.
+and is ended as a whole when it would. Elsewhere nothing is done; the limit on private memory (sandbox.py) holds in any
+case.
 """
 
 from __future__ import annotations

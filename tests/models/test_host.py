@@ -13,6 +13,7 @@ import pytest
 
 from edge.errors import BadRequest, CapacityExceeded, NotFound, Unavailable
 from edge.models import host as hosts
+from edge.models import pipe
 from edge.models import session as sessions
 from tests.models.kit import ENDLESS, WAIT_S, Place, begun, chat, place, until
 from tools.bench import random_gguf
@@ -149,14 +150,15 @@ async def test_a_silent_worker_is_ended(small: str, tmp_path: Path, monkeypatch:
 
 
 async def test_a_long_computation_is_not_silence(small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "SILENT_S_MAX", 0.6)
-    monkeypatch.setattr(sessions, "PING_S", 0.1)
+    """The worker answers in the middle of its computation, so one that is only slow is not taken for dead."""
+    monkeypatch.setattr(sessions, "PING_S", 0.02)
+    told: list[int] = []
+    seen = sessions.Session._frame
+    monkeypatch.setattr(sessions.Session, "_frame", lambda self, frame: (told.append(frame[0]), seen(self, frame)))
     async with place(tmp_path, small, context=2048) as here:
-        told: list[int] = []
-        seen = sessions.Session._frame
-        monkeypatch.setattr(sessions.Session, "_frame", lambda self, frame: (told.append(frame[0]), seen(self, frame)))
-        said = await here.ask(chat("word " * 390, max_tokens=1, temperature_milli=0))
+        said = await here.ask(chat("word " * 390, max_tokens=1))
         assert said.end["tokens"] == 1
+    assert told[0] == pipe.READY and pipe.PONG in told[1:told.index(pipe.DONE)]
 
 
 async def test_it_leaves_when_nobody_asks(tiny: str, tmp_path: Path) -> None:
