@@ -60,13 +60,13 @@ class Machine:
     """One card in one machine. start() switches it on, cut() off; shell() runs a command as root inside."""
 
     def __init__(self, card: pathlib.Path, folder: pathlib.Path, *, memory_mb: int = 512, log_writes: bool = False,
-                 extra: tuple[str, ...] = (), network: str = "") -> None:
+                 extra: tuple[str, ...] = (), kind: str = "virt") -> None:
         self.card = card
         self.folder = folder
         self.memory_mb = memory_mb
         self.log_writes = log_writes
         self.extra = extra
-        self.network = network
+        self.kind = kind
         self.ports: dict[int, int] = {}
         self.serial = bytearray()
         self.process: subprocess.Popen[bytes] | None = None
@@ -82,7 +82,7 @@ class Machine:
         for name in ("vmlinuz", "initrd.img"):
             (self.folder / name).write_bytes(boot_file(self.card, f"{prefix}/{name}"))
         line = boot_file(self.card, f"{prefix}/cmdline.txt").decode().strip()
-        line = re.sub(r"console=\S+ ?", "", line)  # the Raspberry Pi's serial lines
+        line = re.sub(r"console=\S+ ?", "", line) + " " + more
         sockets = {name: self.folder / f"{name}.sock" for name in ("serial", "shell")}
         for path in sockets.values():
             path.unlink(missing_ok=True)
@@ -93,35 +93,38 @@ class Machine:
             subprocess.run(["cp", "--sparse=always", self.card, self.card.with_suffix(".before")], check=True)
             disk = (f"driver=blklogwrites,node-name=card,log-sector-size=512,file.driver=file,"
                     f"file.filename={self.card},log.driver=file,log.filename={log},log-super-update-interval=1")
-        self.ports = {80: free_port(), 7373: free_port()}
-        forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for guest, host in self.ports.items())
-        network = self.network or f"user,id=net,restrict=on{forwards}"
-        words = [
-            "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", str(self.memory_mb),
-            "-accel", "tcg,thread=multi", "-kernel", str(self.folder / "vmlinuz"),
-            "-initrd", str(self.folder / "initrd.img"),
-            "-append", f"{line} console=ttyAMA0,115200 systemd.debug_shell=hvc0 {more}",
-            "-blockdev", disk, "-device", "virtio-blk-pci,drive=card,write-cache=on",
-            "-netdev", network, "-device", "virtio-net-pci,netdev=net,romfile=", "-device", "i6300esb",
-            "-device", "virtio-serial-pci", "-chardev", f"socket,id=shell,path={sockets['shell']},server=on,wait=off",
-            "-device", "virtconsole,chardev=shell",
-            "-chardev", f"socket,id=serial,path={sockets['serial']},server=on,wait=off", "-serial", "chardev:serial",
-            "-display", "none", "-monitor", "none", "-no-reboot", *self.extra,
-        ]
+        words = ["qemu-system-aarch64", "-kernel", str(self.folder / "vmlinuz"),
+                 "-initrd", str(self.folder / "initrd.img"), "-display", "none", "-monitor", "none", "-no-reboot",
+                 "-chardev", f"socket,id=serial,path={sockets['serial']},server=on,wait=off", *self.extra]
+        words += self._pi(prefix, line) if self.kind == "raspi3b" else self._virt(line, disk, sockets["shell"])
         with open(self.folder / "qemu.err", "wb") as said:
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
         self.serial = bytearray()
         self._line = _connect(sockets["serial"], self.process)
-        self._shell = _connect(sockets["shell"], self.process)
+        self._shell = None if self.kind == "raspi3b" else _connect(sockets["shell"], self.process)
 
-    def cut(self, seed: int | None = None) -> None:
-        """Cut the power. With log_writes, what was not flushed is lost as `seed` has it."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self._close()
-            if self.log_writes:
-                lose(self.card, self.folder / "writes.log", random.Random(seed))
+    def _virt(self, line: str, disk: str, shell: pathlib.Path) -> list[str]:
+        self.ports = {80: free_port(), 7373: free_port()}
+        forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for guest, host in self.ports.items())
+        return ["-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", str(self.memory_mb),
+                "-accel", "tcg,thread=multi", "-append", f"{line} console=ttyAMA0,115200 systemd.debug_shell=hvc0", "-serial", "chardev:serial",
+                "-blockdev", disk, "-device", "virtio-blk-pci,drive=card,write-cache=on",
+                "-netdev", f"user,id=net,restrict=on{forwards}", "-device", "virtio-net-pci,netdev=net,romfile=",
+                "-device", "i6300esb", "-device", "virtio-serial-pci",
+                "-chardev", f"socket,id=shell,path={shell},server=on,wait=off", "-device", "virtconsole,chardev=shell"]
+
+    def _pi(self, prefix: str, line: str) -> list[str]:
+        (self.folder / "pi.dtb").write_bytes(boot_file(self.card, f"{prefix}/bcm2837-rpi-3-b.dtb"))
+        return ["-M", "raspi3b", "-dtb", str(self.folder / "pi.dtb"), "-append", f"{line} console=ttyS1,115200",
+                "-serial", "null", "-serial", "chardev:serial", "-drive", f"file={self.card},format=raw,if=sd"]
+
+    def cut(self, seed: int | None = None) -> tuple[int, int]:
+        """Cut the power. With log_writes, what was not flushed is lost as `seed` has it; gives what `lose` does."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        self._close()
+        return lose(self.card, self.folder / "writes.log", random.Random(seed)) if self.log_writes else (0, 0)
 
     def wait_off(self, patience_s: float) -> None:
         """Until the machine has ended by itself: it was told to restart, or has crashed."""
@@ -197,6 +200,22 @@ class Machine:
         before, _, after = text.rpartition(mark)
         self.code = int(after.split()[0])
         return before.strip("\n")
+
+
+    def shell_for(self, command: str, first: str, seconds: float) -> str:
+        """Start a command and let it run for `seconds` from when it has said `first`; what it has said. It goes on."""
+        assert self._shell is not None
+        self._shell.sendall(f"{command}\n".encode())
+        got, until, limit = b"", None, time.monotonic() + 180 * SPEED
+        while until is None or time.monotonic() < until:
+            if until is None and first.encode() in got:
+                until = time.monotonic() + seconds
+            if time.monotonic() > limit:
+                raise MachineError(f"{command[:60]!r} has not said {first!r}: {got[-2000:].decode(errors='replace')}")
+            self._pump(0)
+            if select.select([self._shell], [], [], 0.05)[0]:
+                got += self._shell.recv(65536)
+        return got.decode(errors="replace").replace("\r", "")
 
 
 def _connect(path: pathlib.Path, process: subprocess.Popen[bytes]) -> socket.socket:
