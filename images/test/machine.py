@@ -71,6 +71,7 @@ class Machine:
         self.serial = bytearray()
         self.process: subprocess.Popen[bytes] | None = None
         self._shell: socket.socket | None = None
+        self._hushed = False
 
     # power
 
@@ -100,6 +101,7 @@ class Machine:
         with open(self.folder / "qemu.err", "wb") as said:
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
         self.serial = bytearray()
+        self._hushed = False
         self._line = _connect(sockets["serial"], self.process)
         self._shell = None if self.kind == "raspi3b" else _connect(sockets["shell"], self.process)
 
@@ -107,7 +109,8 @@ class Machine:
         self.ports = {80: free_port(), 7373: free_port()}
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for guest, host in self.ports.items())
         return ["-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", str(self.memory_mb),
-                "-accel", "tcg,thread=multi", "-append", f"{line} console=ttyAMA0,115200 systemd.debug_shell=hvc0", "-serial", "chardev:serial",
+                "-accel", "tcg,thread=multi",
+                "-append", f"{line} console=ttyAMA0,115200 systemd.debug_shell=hvc0", "-serial", "chardev:serial",
                 "-blockdev", disk, "-device", "virtio-blk-pci,drive=card,write-cache=on",
                 "-netdev", f"user,id=net,restrict=on{forwards}", "-device", "virtio-net-pci,netdev=net,romfile=",
                 "-device", "i6300esb", "-device", "virtio-serial-pci",
@@ -185,22 +188,25 @@ class Machine:
 
     def shell(self, command: str, patience_s: float = 120 * SPEED) -> str:
         """Run a command as root (systemd's debug shell, which only our kernel command line switches on); its output."""
+        if not self._hushed:
+            self._hushed = True
+            self._ask("stty -echo; PS1=", patience_s)
+        said = self._ask(command, patience_s)
+        return re.sub(r"\x1b\[[0-9;?!]*[a-zA-Z]", "", said)
+
+    def _ask(self, command: str, patience_s: float) -> str:
         mark = f"{_PROMPT}-{random.randrange(1 << 30)}"
         assert self._shell is not None
-        # the mark is typed in two halves, so that the echo of the command does not hold it
-        self._shell.sendall(f"stty -echo 2>/dev/null; PS1=; {command}\necho; echo {mark[:8]}''{mark[8:]} $?\n".encode())
+        # the mark is typed in two halves, so that an echo of the command does not hold it
+        self._shell.sendall(f"{command}\necho; echo {mark[:8]}''{mark[8:]}\n".encode())
         got, until = b"", time.monotonic() + patience_s
-        while not re.search(mark.encode() + rb" \d+\r?\n", got):
+        while mark.encode() + b"\n" not in got.replace(b"\r", b""):
             if time.monotonic() > until:
                 raise MachineError(f"no end of {command!r}: {got[-2000:].decode(errors='replace')}")
             self._pump(0)
             if select.select([self._shell], [], [], 0.1)[0]:
                 got += self._shell.recv(65536)
-        text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07", "", got.decode(errors="replace")).replace("\r", "")
-        before, _, after = text.rpartition(mark)
-        self.code = int(after.split()[0])
-        return before.strip("\n")
-
+        return got.decode(errors="replace").replace("\r", "").rpartition(mark)[0].strip("\n")
 
     def shell_for(self, command: str, first: str, seconds: float) -> str:
         """Start a command and let it run for `seconds` from when it has said `first`; what it has said. It goes on."""
