@@ -7,6 +7,7 @@
 # make image         the SD-card image and the update bundle, into .cache/image (docs/IMAGE.md)
 # make test-image    build it and try it in QEMU: start, settings, console, update, roll-back, power cuts
 # make test-image-pi the same image in QEMU's Raspberry Pi 3; slow
+# make test-arm64    the node's tests in the image's root under qemu-user; slow
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +17,7 @@ WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost
 
 unexport PYTHONDONTWRITEBYTECODE  # byte code that is kept makes nodes smaller and tests quicker
 
-.PHONY: run test venv lint core bench triage models models-arm64 image test-image test-image-pi clean
+.PHONY: run test venv lint core bench triage models models-arm64 image test-image test-image-pi test-arm64 clean
 
 run: $(VENV)/.run-ready
 	$(BIN)/waypost --dir $(DIR) run
@@ -55,12 +56,16 @@ image: $(VENV)/.run-ready
 test-image: $(VENV)/.dev-ready
 	tools/dev/setup.sh image
 	$(BIN)/python -m images.builder --for-tests
-	$(BIN)/python -m pytest images/test/test_virt.py
+	$(BIN)/python -m pytest -s images/test/test_virt.py images/test/test_wifi.py images/test/test_power.py \
+	    images/test/test_quiet.py
 
 test-image-pi: $(VENV)/.dev-ready
 	tools/dev/setup.sh image
 	$(BIN)/python -m images.builder --for-tests
-	$(BIN)/python -m pytest images/test/test_pi.py
+	$(BIN)/python -m pytest -s images/test/test_pi.py
+
+test-arm64: image
+	images/test/suite_arm64.sh
 
 core: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest tests/core

@@ -30,6 +30,8 @@ tests)
     command -v ip >/dev/null || missing+=(iproute2)
     command -v chromium >/dev/null || missing+=(chromium)
     command -v node >/dev/null || missing+=(nodejs) # the second decoder of the protocol
+    command -v mcopy >/dev/null || missing+=(mtools) # waypost flash
+    command -v mkfs.vfat >/dev/null || missing+=(dosfstools)
     for shell in zsh fish; do # their completion scripts
         command -v $shell >/dev/null || missing+=($shell)
     done
