@@ -17,6 +17,7 @@ from images.builder import host
 from images.builder.host import BuildError, run
 
 ARCH = "arm64"
+PYTHON = "3.13"  # of the release that host.SUITE names
 _DPKG = ("path-exclude=/usr/share/man/*", "path-exclude=/usr/share/info/*", "path-exclude=/usr/share/locale/*",
          "path-exclude=/usr/share/doc/*", "path-include=/usr/share/doc/*/copyright",
          "path-exclude=/usr/share/lintian/*", "force-unsafe-io")
@@ -114,19 +115,22 @@ class Inputs:
         return path
 
     def wheels(self, source: str) -> list[str]:
-        """Our wheel, made from `source`, and those that Debian does not have."""
-        folder = os.path.join(self.cache, "wheels")
-        fetched = glob.glob(folder + "/microdot-*.whl")
-        os.makedirs(folder, exist_ok=True)
+        """Our wheel, made from `source`, and those of wheels.txt."""
         pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-        if not fetched:
-            run([*pip, "download", "--no-deps", "--only-binary=:all:", "-d", folder, "microdot>=2.0"])
-            fetched = glob.glob(folder + "/microdot-*.whl")
+        names = words(os.path.join(self.recipe, "wheels.txt"))
+        key = hashlib.sha256("\n".join([PYTHON, *names]).encode()).hexdigest()[:16]
+        folder = os.path.join(self.cache, f"wheels-{key}")
+        if not os.path.isdir(folder):
+            part = folder + ".part"
+            shutil.rmtree(part, ignore_errors=True)
+            run([*pip, "download", "--only-binary=:all:", "--platform", "manylinux_2_28_aarch64", "--platform",
+                 "manylinux2014_aarch64", "--python-version", PYTHON, "-d", part, *names])
+            os.rename(part, folder)
         made = os.path.join(self.cache, "own")
         shutil.rmtree(made, ignore_errors=True)
         run([*pip, "wheel", "--no-deps", "--wheel-dir", made, source],
             env={"SOURCE_DATE_EPOCH": str(self.epoch_s)})
-        return [*glob.glob(made + "/waypost-*.whl"), *fetched]
+        return [*glob.glob(made + "/waypost-*.whl"), *sorted(glob.glob(folder + "/*.whl"))]
 
 
 def commit_time_s(source: str) -> int:

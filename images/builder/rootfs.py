@@ -170,8 +170,9 @@ class Root:
         for name, (entry, data) in self.tree.entries.items():
             if entry.isfile() and name.startswith("usr/lib/python3") and name.endswith(".py"):
                 python.file(name, data)
-        for name in ("tools", "edge", "radios", "boards", "microdot"):
-            shutil.rmtree(os.path.join(site, name), ignore_errors=True)
+        for name in {name.split("/")[4] for name in self.tree.entries if name.startswith(_SITE + "/")}:
+            if not name.startswith(("nacl", "cffi", "_cffi", "pycparser")):  # with native halves
+                shutil.rmtree(os.path.join(site, name), ignore_errors=True)
         for stale in glob.glob(self.tools.folder + "/usr/lib/python3*/**/__pycache__", recursive=True):
             shutil.rmtree(stale)
         python.write(self.tools.folder, self.epoch_s)

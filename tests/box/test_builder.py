@@ -1,0 +1,141 @@
+"""The image's builder: trees, archives and lists come out the same each time, and what is wrong is said."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pathlib
+import re
+import tarfile
+
+import pytest
+
+from images.builder import boot, disk, host, inputs
+from images.builder.host import BuildError
+from images.builder.tree import Tree, cpio
+from tests.conftest import ROOT
+
+RECIPE = pathlib.Path(ROOT, "images", "pi")
+EPOCH_S = 1_800_000_000
+
+
+def sample() -> Tree:
+    tree = Tree()
+    tree.file("usr/bin/tool", b"#!/bin/sh\n", 0o755)
+    tree.file("usr/share/man/man1/tool.1", b"x")
+    tree.file("usr/share/man.txt", b"y")
+    tree.file("usr/lib/python3/a/__pycache__/a.pyc", b"z")
+    tree.file("etc/shadow", b"root:*\n", 0o640, 0, 42)
+    tree.link("bin", "usr/bin")
+    return tree
+
+
+def test_what_is_pruned() -> None:
+    tree = sample()
+    tree.remove(["usr/share/man/**", "**/__pycache__/**", "usr/bin/nothing*"])
+    kept = {name for name, (entry, _) in tree.entries.items() if entry.isfile()}
+    assert kept == {"usr/bin/tool", "usr/share/man.txt", "etc/shadow"}
+    tree.remove(["usr/bin/to*"])
+    assert "usr/bin/tool" not in tree.entries and "usr/bin" in tree.entries
+
+
+def test_a_tree_is_the_same_bytes_in_any_order() -> None:
+    other = Tree()
+    for name, value in reversed(list(sample().entries.items())):
+        other.entries[name] = value
+    raw = sample().to_tar(EPOCH_S)
+    assert raw == other.to_tar(EPOCH_S)
+    again = Tree()
+    with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
+        again.add_tar(tar)
+    assert again.to_tar(EPOCH_S) == raw
+    entry = again.entries["etc/shadow"][0]
+    assert (entry.mode, entry.gid, entry.mtime) == (0o640, 42, EPOCH_S)
+
+
+def test_a_file_below_a_link_of_the_top_goes_where_it_leads() -> None:
+    tree = sample()
+    with tarfile.open(fileobj=io.BytesIO(), mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("./bin/other"), io.BytesIO(b""))
+        raw = tar.fileobj
+        assert raw is not None
+        tar.close()
+        raw.seek(0)  # type: ignore[attr-defined]
+        with tarfile.open(fileobj=raw) as again:  # type: ignore[call-overload]
+            tree.add_tar(again)
+    assert "usr/bin/other" in tree.entries and "bin/other" not in tree.entries
+
+
+def test_an_initramfs_archive_has_its_parts_in_place() -> None:
+    tree = Tree()
+    tree.file("init", b"#!/bin/busybox sh\n", 0o755)
+    tree.link("lib64", "lib")
+    raw = cpio(tree, EPOCH_S)
+    assert raw == cpio(tree, EPOCH_S) and len(raw) % 512 == 0
+    at, names = 0, []
+    while True:  # read it back by the kernel's description of the form
+        assert raw[at:at + 6] == b"070701"
+        fields = [int(raw[at + 6 + 8 * n:at + 14 + 8 * n], 16) for n in range(13)]
+        size, name_size, mode = fields[6], fields[11], fields[1]
+        name = raw[at + 110:at + 110 + name_size - 1].decode()
+        at += 110 + name_size
+        at += -at % 4
+        data = raw[at:at + size]
+        at += size + -size % 4
+        if name == "TRAILER!!!":
+            break
+        names.append((name, oct(mode), data))
+    assert names == [("init", "0o100755", b"#!/bin/busybox sh\n"), ("lib64", "0o120777", b"lib")]
+
+
+def test_a_block_map_names_what_is_not_empty(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "card"
+    path.write_bytes(b"a" * 4096 + bytes(8192) + b"b" * 4096 + b"c" * 100)
+    text = disk.bmap(str(path))
+    said = re.findall(r'chksum="(\w+)">([\d-]+)<', text)
+    assert said == [(hashlib.sha256(b"a" * 4096).hexdigest(), "0"),
+                    (hashlib.sha256(b"b" * 4096 + b"c" * 100).hexdigest(), "3-4")]
+    own = re.search(r"<BmapFileChecksum>(\w+)<", text)
+    assert own and hashlib.sha256(text.replace(own[1], "0" * 64).encode()).hexdigest() == own[1]
+    assert "<MappedBlocksCount>3<" in text and "<ImageSize>16484<" in text
+
+
+def test_the_lists_of_the_recipe_can_be_read() -> None:
+    assert "systemd" in inputs.words(str(RECIPE / "packages.txt"))
+    for name in ("packages.txt", "kernel.txt", "modules.txt", "initramfs-modules.txt", "prune.txt", "wheels.txt"):
+        found = inputs.words(str(RECIPE / name))
+        assert found and len(found) == len(set(found)), name
+
+
+def test_every_unit_of_ours_is_started_or_started_by_another() -> None:
+    folder = RECIPE / "root/etc/systemd/system"
+    text = (RECIPE / "units.txt").read_text() + (RECIPE / "root/etc/udev/rules.d/80-waypost.rules").read_text()
+    for path in folder.glob("*.service"):
+        timer = path.with_suffix(".timer")
+        assert path.name.replace("@.", "@") in text.replace("@%k.", "@") or timer.exists(), path.name
+
+
+def test_nothing_of_the_image_names_a_host_of_the_internet() -> None:
+    pattern = re.compile(r"https?://(?!10\.42\.0\.1)|\b(?:debian|raspberrypi|ntp|pool)\.(?:org|com|net)\b")
+    for path in RECIPE.rglob("*"):
+        if path.is_file():
+            assert not pattern.search(path.read_text(encoding="utf-8")), path
+
+
+def test_the_mirror_is_the_one_that_the_machine_has(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "debian.sources"
+    path.write_text("Types: deb\n# http://old.example/debian\nURIs: http://mirror.example/debian\nSuites: x\n\n"
+                    "Types: deb\nURIs: http://mirror.example/debian-security/\nSuites: x-security\n")
+    monkeypatch.setattr(host.glob, "glob", lambda pattern: [str(path)])
+    monkeypatch.setattr(host.os.path, "isfile", lambda one: one == str(path))
+    lines = host.sources().splitlines()
+    assert lines[0].startswith(f"deb http://mirror.example/debian {host.SUITE} main")
+    assert lines[2].startswith(f"deb http://mirror.example/debian-security {host.SUITE}-security main")
+    assert f" {host.SUITE}-backports " in host.backports()
+    path.write_text("Types: deb\nURIs: http://mirror.example/other\n")
+    with pytest.raises(BuildError, match="no Debian mirror"):
+        host.sources()
+
+
+def test_the_state_on_a_new_card_is_one_sector() -> None:
+    assert len(boot.STATE) == 64 and boot.STATE.split() == ["trial=-", "running=-", "failed=-"]
