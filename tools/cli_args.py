@@ -235,6 +235,7 @@ _COMMANDS = (
     ("declare", "tools.cli_emergency:declare", "say as a person how things are", _declare),
     ("stop", "tools.cli_emergency:stop", "stop all but alerts, beacons, the console and direct messages", _nothing),
     ("resume", "tools.cli_emergency:resume", "let a stopped node go on", _nothing),
+    ("wifi", "tools.wifi_cli:run", "what Wi-Fi this box joins or makes, and how it stands", _nothing),
     ("flash", "tools.flash:run", "write the image to an SD card, and the file that sets up the box", None),
     ("update", "tools.update_cli:run", "put a new system on a box that runs the image", None),
     ("top", "tools.top:run", "watch the node", _top),

@@ -48,6 +48,7 @@ PROMISED = (
     "triage",
     "update",
     "version",
+    "wifi",
 )
 
 
