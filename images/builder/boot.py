@@ -97,10 +97,11 @@ def fat(tools: ToolsRoot, tree: Tree, epoch_s: int) -> bytes:
         file.truncate(BOOT_MB << 20)
     env = {"SOURCE_DATE_EPOCH": str(epoch_s)}
     tools.run(["mkfs.vfat", "--invariant", "-F", "32", "-i", VOLUME_ID, "-n", LABEL, "boot.fat"], env=env)
-    for letter in "ab":
-        tools.run(["mmd", "-i", "boot.fat", f"::slot-{letter}"], env=env)
-    for name in sorted(tree.entries):
-        if tree.entries[name][0].isfile():
-            tools.run(["mcopy", "-m", "-i", "boot.fat", f"boot/{name}", f"::{name}"], env=env)
+    files = sorted(name for name, (entry, _) in tree.entries.items() if entry.isfile())
+    for folder in ("", "slot-a", "slot-b"):
+        if folder:
+            tools.run(["mmd", "-i", "boot.fat", f"::{folder}"], env=env)
+        inside = [f"boot/{name}" for name in files if os.path.dirname(name) == folder]
+        tools.run(["mcopy", "-m", "-i", "boot.fat", *inside, f"::{folder}/"], env=env)
     with open(path, "rb") as file:
         return file.read()
