@@ -103,7 +103,7 @@ def publish(args: argparse.Namespace, tools: host.ToolsRoot, out: str, path: str
         file.write(lock)
     if not args.for_tests:
         os.link(path, tools.build + "/card.img")
-        tools.run(["xz", "-T2", "-6", "--block-size=16MiB", "-k", "card.img"])
+        tools.run(["xz", "-T2", "-2", "--block-size=16MiB", "-k", "card.img"])
         os.rename(tools.build + "/card.img.xz", path + ".xz")
         date = time.strftime("%Y-%m-%d", time.gmtime(epoch_s))
         with open(os.path.join(out, "os_list.json"), "w", encoding="ascii") as file:
