@@ -172,8 +172,13 @@ class Run:
         ModelServices(self.bus, models).provide()
         for service in Blobs(self.bus, self.node, models).services():
             service.provide(self.bus)
-        models.watch_sticks(lambda offers: self.bus.publish("sticks", {"offers": len(offers)}))
+        models.watch_sticks(self._on_sticks)
         self.tasks.start("models", lambda beat: models.follow(self.bus, beat), quiet_ms=2000 * BEAT_S)
+
+    def _on_sticks(self, offers: list[dict[str, Any]]) -> None:
+        for one in offers:
+            self.log("info", f"a stick offers the model {one['name']}: waypost model list")
+        self.bus.publish("sticks", {"offers": len(offers)})
 
     def _provide_safety(self, store: Store) -> None:
         from edge.services.safety import TICK_S, Safety

@@ -181,7 +181,7 @@ class Catalogue:
 
     def name_for(self, wish: str) -> str:
         """A free name made from what a file is called."""
-        base = "".join(one if one in _LETTERS else "-" for one in wish.lower()).strip("-.")[:NAME_CHARS_MAX] or "model"
+        base = name_of(wish)
         taken = {record.name for record in self.records()}
         if len(taken) >= MODELS_MAX:
             raise CapacityExceeded("too many models", allowed=str(MODELS_MAX), hint="waypost model remove NAME")
@@ -220,6 +220,11 @@ def new_record(name: str, kind: str, does: list[str], chunks: Chunks, facts: dic
                fd: int) -> Record:
     """The record of a file that has just been checked."""
     return Record(name, kind, does, chunks.id.hex(), chunks.size, facts, pinned, _seen(fd))
+
+
+def name_of(wish: str) -> str:
+    """The name that a file of this name gets, if it is free."""
+    return "".join(one if one in _LETTERS else "-" for one in wish.lower()).strip("-.")[:NAME_CHARS_MAX] or "model"
 
 
 def write(path: str, data: bytes) -> None:

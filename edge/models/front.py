@@ -10,7 +10,7 @@ import asyncio
 import os
 
 from edge.errors import BusError, CapacityExceeded, NotFound, Unavailable
-from edge.models.catalogue import Catalogue
+from edge.models.catalogue import Catalogue, name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Models:
         self._host: Host | None = None
         self._policy = ("full", "")
         self._sticks: Sticks | None = None
+        self._taking: dict[str, list[int]] = {}  # offers that are being copied: bytes so far, all bytes
         self._fetches: dict[str, tuple[Fetch, asyncio.Task[Record]]] = {}
 
     @property
@@ -113,7 +114,10 @@ class Models:
         self._sticks.start()
 
     def offers(self) -> list[dict[str, Any]]:
-        return self._sticks.offers if self._sticks is not None else []
+        known = {(record.name, record.bytes) for record in self.catalogue.records()}
+        return [one | {"have": self._taking[one["offer"]][0] if one["offer"] in self._taking else None,
+                       "here": (name_of(one["name"]), one["bytes"]) in known}
+                for one in (self._sticks.offers if self._sticks is not None else [])]
 
     async def take(self, offer: str) -> AsyncGenerator[dict[str, Any], None]:
         from edge.models.adding import add_file
@@ -121,14 +125,16 @@ class Models:
         if self._sticks is None:
             raise NotFound("no stick offers that now", where="offer")
         path = self._sticks.path(offer)
-        done = [0, 0]
+        if offer in self._taking:
+            raise CapacityExceeded("that is being copied already", hint="models.offers tells how far it is")
+        done = self._taking[offer] = [0, 0]
 
         def told(have: int, size: int) -> None:
             done[:] = have, size
 
         task = asyncio.ensure_future(asyncio.get_running_loop().run_in_executor(
             None, lambda: add_file(self.catalogue, path, pinned=False, told=told)))
-        task.add_done_callback(lambda done: None if done.exception() else self.changed())  # also when nobody listens
+        task.add_done_callback(lambda ended: self._taken(offer, ended))  # also when nobody listens
         while not task.done():
             yield {"have": done[0], "bytes": done[1]}
             await asyncio.wait([task], timeout=PROGRESS_S)
@@ -137,6 +143,14 @@ class Models:
         except OSError as error:
             raise Unavailable(f"the stick can't be read: {error.strerror}", hint="plug it in again") from None
         yield {"end": record.row()}
+
+    def _taken(self, offer: str, task: asyncio.Future[Record]) -> None:
+        del self._taking[offer]
+        if task.exception() is not None:
+            self._log("warning", f"models: nothing was taken from the stick: {task.exception()}")
+        else:
+            self._log("info", f"models: {task.result().name} was taken from a stick")
+            self.changed()
 
     def _fetched(self, blob: str, task: asyncio.Task[Record]) -> None:
         fetch, _ = self._fetches.pop(blob)

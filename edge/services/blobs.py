@@ -48,7 +48,7 @@ class Blobs:
             Service("models.fetch", ANCHOR, "fetch a model from neighbours; {have, bytes, sources} as it goes on, "
                     "{end: {name, ...}} at last; it goes on when nobody listens", (
                         params.text("model", _NAME_BYTES_MAX, "its name there, or its id"),), self.fetch, streams=True),
-            Service("models.offers", MEMBER, "the models on sticks in here: [{offer, name, bytes, place, file}]", (),
+            Service("models.offers", MEMBER, "models on sticks: [{offer, name, bytes, place, file, have, here}]", (),
                     self.offers),
             Service("models.take", MEMBER, "take in a model from a stick; {have, bytes} as it goes on, {end: {name}} "
                     "at last", (params.text("offer", 64, "which, as models.offers has it"),), self.take, streams=True),

@@ -24,6 +24,7 @@ from edge.web.guard import Buckets, client_of, is_here, same_origin
 from edge.web.live import Live
 from edge.web.persons import Persons
 from edge.web.safety import SafetyPages
+from edge.web.sticks import StickPages
 
 STATIC = {
     "/": ("index.html", "text/html; charset=UTF-8"),
@@ -33,6 +34,7 @@ STATIC = {
     "/emergency.js": ("emergency.js", "text/javascript; charset=UTF-8"),
     "/alerts.js": ("alerts.js", "text/javascript; charset=UTF-8"),
     "/checkin.js": ("checkin.js", "text/javascript; charset=UTF-8"),
+    "/sticks.js": ("sticks.js", "text/javascript; charset=UTF-8"),
     "/app.js": ("app.js", "text/javascript; charset=UTF-8"),
     "/style.css": ("style.css", "text/css; charset=UTF-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
@@ -75,6 +77,7 @@ def make_app(bus: BusPort, node: NodePort, *, metrics: Callable[[], str] | None 
         ("/api/status", pages.status), ("/api/board", pages.board),
         ("/api/peers", pages.peers), ("/api/events", pages.events), ("/metrics", pages.metrics),
         ("/api/alerts", pages.reading(pages.safety.alerts)), ("/api/checkins", pages.reading(pages.safety.checkins)),
+        ("/api/sticks", pages.reading(pages.sticks.offers)),
     ):  # fmt: skip
         app.get(url)(_guarded(handler))
     app.post("/api/board")(_guarded(pages.post))
@@ -82,7 +85,7 @@ def make_app(bus: BusPort, node: NodePort, *, metrics: Callable[[], str] | None 
     app.post("/api/emergency")(_guarded(pages.act))
     for url, take, what in (
         ("/api/alerts", pages.safety.report, "reports"), ("/api/judge", pages.safety.judge, "answers"),
-        ("/api/checkins", pages.safety.check_in, "check-ins"),
+        ("/api/checkins", pages.safety.check_in, "check-ins"), ("/api/sticks", pages.sticks.take, "requests"),
     ):  # fmt: skip
         app.post(url)(_guarded(pages.writing(take, what)))
     if models_api:
@@ -113,6 +116,7 @@ class _Pages:
         self._live = Live(bus)
         self._persons = Persons(self._call)
         self.safety = SafetyPages(self._call)
+        self.sticks = StickPages(bus)
 
     async def _call(self, name: str, params: dict[str, Any] | None = None) -> Any:
         return await self._bus.call(name, params, caller=PAGE, deadline_ms=DEADLINE_MS)

@@ -19,7 +19,7 @@ HEARTBEAT_S = 20.0
 GATHER_S = 0.25  # hints of so long run together
 HINTS = {  # bus topic -> event name
     "message": "board", "triage": "board", "peer": "peers", "status": "status", "emergency": "status",
-    "alerts": "alerts", "checkins": "checkins",
+    "alerts": "alerts", "checkins": "checkins", "sticks": "sticks",
 }
 
 

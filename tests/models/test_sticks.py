@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import NotFound, Unavailable
+from edge.errors import BadRequest, NotFound, Unavailable
 from edge.models import front, sticks
+from edge.services.blobs import Blobs
+from edge.web.sticks import StickPages
+from tests.bus.joined import World
 from tests.conftest import ROOT
-from tests.models.kit import place
+from tests.models.kit import place, until
 
 
 def test_offered_as_soon_as_it_is_mounted(tiny: str, tmp_path: Path) -> None:
@@ -55,3 +58,31 @@ async def test_pulled_out_meanwhile(tiny: str, tmp_path: Path, monkeypatch: pyte
             async for _ in here.models.take("x"):
                 pass
         assert here.catalogue.records() == []
+
+
+async def test_the_page_offers_and_takes(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front, "PROGRESS_S", 0.01)
+    monkeypatch.setattr(sticks.Sticks, "_places", lambda _self: [os.path.dirname(tiny)])
+    world = World()
+    async with place(tmp_path) as here:
+        bus = world.add("hall")
+        for service in Blobs(bus, None, here.models).services():  # type: ignore[arg-type]
+            service.provide(bus)
+        pages = StickPages(bus)
+        assert await pages.offers() == {"offers": []}
+        told = asyncio.Event()
+        here.models.watch_sticks(lambda _offers: told.set())
+        await asyncio.wait_for(told.wait(), 10)
+        (offer,) = (await pages.offers())["offers"]
+        assert offer == {"offer": offer["offer"], "name": "tiny", "bytes": 146560, "have": None,
+                         "here": False}
+        for body in (b"", b"{}", b'{"offer": 7}', b"[" * 2000):
+            with pytest.raises(BadRequest):
+                await pages.take(body)
+        with pytest.raises(NotFound):
+            await pages.take(b'{"offer": "another"}')
+        assert await pages.take(json.dumps({"offer": offer["offer"]}).encode()) == {"taking": True}
+        await until(lambda: here.catalogue.records())
+        await until(lambda: not here.models._taking)
+        assert (await pages.offers())["offers"][0]["here"] is True
+        await bus.close()

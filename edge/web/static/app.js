@@ -5,6 +5,7 @@ import {hintOf, urgentFirst} from "./hints.js";
 import * as alerts from "./alerts.js";
 import * as checkin from "./checkin.js";
 import * as emergency from "./emergency.js";
+import * as sticks from "./sticks.js";
 import {TEXTS} from "./texts.js";
 
 const RETRY_MS = 4000, ROWS_MAX = 200;
@@ -91,6 +92,7 @@ const parts = {
   },
   alerts: async () => alerts.show(await ask("/api/alerts")),
   checkins: async () => checkin.show(await ask("/api/checkins")),
+  sticks: async () => sticks.show(await ask("/api/sticks")),
   peers: async () => {
     try {
       now.peers = (await ask("/api/peers")).peers;
@@ -300,7 +302,7 @@ async function poll() {
   let ok = true;
   if (!document.hidden) {
     ok = await (isFollowing() ? refresh("status", "alerts")
-      : refresh("status", "alerts", "peers", "board", "checkins"));
+      : refresh("status", "alerts", "peers", "board", "checkins", "sticks"));
     if (ok) follow(refresh);
   }
   setTimeout(poll, ok ? POLL_MS : RETRY_MS);
@@ -318,6 +320,7 @@ function begin() {
   const lent = {lang, fill, count, make, timeOf, nodeTime, placeOf, keep, whyNot, refresh, self: () => now.status && now.status.node};
   alerts.begin(words.alerts, lent);
   checkin.begin(words.checkin, lent);
+  sticks.begin(words.sticks, lent);
   $("text").value = keep("sessionStorage", "draft");
   $("from").value = keep("localStorage", "name");
   $("text").addEventListener("input", () => { keep("sessionStorage", "draft", $("text").value); tellNote(); });

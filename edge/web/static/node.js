@@ -33,8 +33,8 @@ export const isFollowing = () => events !== null && events.readyState === EventS
 export function follow(refresh) {
   if (events || document.hidden || !window.EventSource) return;
   const stream = events = new EventSource("/api/events");
-  stream.addEventListener("hello", () => refresh("status", "alerts", "peers", "board", "checkins"));
-  for (const name of ["board", "peers", "status", "alerts", "checkins"]) {
+  stream.addEventListener("hello", () => refresh("status", "alerts", "peers", "board", "checkins", "sticks"));
+  for (const name of ["board", "peers", "status", "alerts", "checkins", "sticks"]) {
     stream.addEventListener(name, () => refresh(name));
   }
   stream.onerror = () => {

@@ -74,6 +74,12 @@ export const TEXTS = {
     via: "at {name}",
     elsewhere: "from another node",
 
+    sticks_head: "A stick is plugged in",
+    sticks_text: "There are models on it that can answer questions. Whoever has put it there may copy them into the node.",
+    sticks: {
+      size: "({n} MB)", take: "Copy it into the node", copying: "copying, {n} %", here: "is in the node",
+    },
+
     near: "Who is near",
     alone: "No other node in reach. Notices are kept here, and passed on when one comes near.",
     near_failed: "We can't tell just now.",
