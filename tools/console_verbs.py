@@ -13,6 +13,7 @@ from tools.completion import Words, words
 _VERBS = (
     Verb("status", "status", "how the node is"),
     Verb("why", "why", "why it is in the state that it is in"),
+    Verb("declare", "declare", "say as a person how things are: watch, emergency, over"),
     Verb("doctor", "doctor", "look for what is broken and how to mend it"),
     Verb("peers", "peers", "the neighbours"),
     Verb("radios", "radio", "the radios: list, test, watch, airtime", alone="radio list"),

@@ -106,7 +106,7 @@ class Run:
 
     async def _start(self, seed: bytes, store: Store) -> None:
         if self.start["problems"]:
-            self.node.troubles["config"] = ("config", f"{self.start['problems'][0]}; safe defaults are used")
+            self.node.troubles["config"] = ("config", "; ".join((*self.start["problems"], "safe defaults are used")))
         self._provide(seed, store)
         self.node.boot()
         self._provide_safety(store)

@@ -1,0 +1,255 @@
+"""Twenty faults, planted one at a time: the console names each in two commands at most, with what to do.
+
+The table of docs/OPERATING.md has a row for each of them, under the same name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edge import keys
+from edge.store.store import Store
+from tests.conftest import ROOT
+from tests.console.test_console import Cable
+from tests.radios.lora.emulated.air import LiveAir
+from tests.radios.lora.emulated.rnode_device import RNodeDevice
+from tests.system.nodes import NodeProcess, running
+
+LORA = ("lora.enabled=true", "lora.modem=rnode", "lora.freq_hz=869525000", "lora.bw_hz=250000", "lora.sf=7",
+        "lora.cr_den=5", "lora.power_dbm=14")
+
+
+class Box:
+    """A node's directory, its console, and whatever has to be taken back."""
+
+    def __init__(self, home: Path, tmp_path: Path) -> None:
+        self.home = home
+        self.tmp_path = tmp_path
+        self.after: list[Callable[[], object]] = []
+
+    def run(self, *settings: str) -> NodeProcess:
+        """Start the node."""
+        node = NodeProcess(str(self.home), settings=("lan.enabled=false", *settings))
+        node.start()
+        self.after.append(lambda: node.end(kill=True))
+        return node
+
+    def says(self, *commands: str) -> str:
+        """What the console says to some commands, as running text."""
+        cable = Cable(str(self.home))
+        try:
+            cable.reads("waypost> ")
+            return " ".join(cable.says(command) for command in commands)
+        finally:
+            cable.close()
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    home = tmp_path / "node"
+    home.mkdir(mode=0o700)
+    keys.load_or_create(str(home))
+    Store.open(str(home / "waypost.db"), now_s=1).close()
+    one = Box(home, tmp_path)
+    try:
+        yield one
+    finally:
+        for undo in reversed(one.after):
+            undo()
+
+
+@contextmanager
+def small_disk(box: Box) -> Iterator[None]:
+    """The directory on a file system of its own."""
+    held = box.tmp_path / "held"
+    shutil.copytree(box.home, held)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=700", "tmpfs", str(box.home)], check=True)
+    box.after.append(lambda: subprocess.run(["umount", "-l", str(box.home)], check=True))
+    shutil.copytree(held, box.home, dirs_exist_ok=True)
+    yield
+
+
+def test_the_node_is_not_running(box: Box) -> None:
+    said = box.says("status")
+    assert "it is not running" in said and "-> waypost" in said
+
+
+def test_a_setting_is_misspelt(box: Box) -> None:
+    (box.home / "waypost.toml").write_text("[web]\nprot = 80\n")
+    box.run()
+    said = box.says("status")
+    assert "TROUBLE config" in said and "web.prot is no setting" in said and "did you mean" in said
+
+
+def test_waypost_toml_is_broken(box: Box) -> None:
+    (box.home / "waypost.toml").write_text('[node]\nname = "Library\n')
+    box.run()
+    said = box.says("status")
+    assert "TROUBLE config" in said and "waypost.toml:2" in said.replace(" ", "")
+
+
+def test_the_community_key_is_mistyped(box: Box) -> None:
+    (box.home / "waypost.toml").write_text('[community]\nkey = "abc"\n')
+    (box.home / "waypost.toml").chmod(0o600)
+    box.run()
+    said = box.says("doctor --broken")
+    assert "community.key" in said and "until the community key can be read" in said
+
+
+def test_no_radio(box: Box) -> None:
+    box.run(*LORA, "lora.region=EU868", "lora.device=/dev/ttyUSB97")
+    said = box.says("status")
+    assert "TROUBLE lora" in said and "/dev/ttyUSB97" in said and "plug" in said
+
+
+@pytest.mark.parametrize("region", ["EU999", ""])
+def test_wrong_region(box: Box, region: str) -> None:
+    def story(path: str) -> str:
+        box.run(*LORA, f"lora.region={region}", f"lora.device={path}")
+        for _ in range(20):
+            said = box.says("status")
+            if "TROUBLE lora" in said:
+                break
+        return said
+
+    async def main() -> str:
+        air = LiveAir(7, speed=1)
+        device = RNodeDevice(air, "one", box.tmp_path, boot_us=100000)
+        try:
+            return await asyncio.to_thread(story, device.plug.path)
+        finally:
+            device.close()
+            air.close()
+
+    said = asyncio.run(main())
+    assert "region" in said and ("allowed" in said or "lora.region" in said), said
+
+
+def test_the_disk_is_full(box: Box) -> None:
+    with small_disk(box):
+        with open(box.home / "filler", "wb") as file, pytest.raises(OSError):
+            while True:
+                file.write(bytes(65536))
+                file.flush()
+        said = box.says("doctor --broken")
+    assert "the disk is full" in said and "free some space" in said
+
+
+def test_the_card_turned_read_only(box: Box) -> None:
+    with small_disk(box):
+        subprocess.run(["mount", "-o", "remount,ro", str(box.home)], check=True)
+        said = box.says("doctor --broken")
+    assert "can't be written" in said and "worn out" in said
+
+
+def test_the_database_is_damaged(box: Box) -> None:
+    path = box.home / "waypost.db"
+    data = bytearray(path.read_bytes())
+    for at in range(100, len(data), 64):
+        data[at] ^= 0xFF
+    path.write_bytes(data)
+    said = box.says("doctor --broken")
+    assert "BROKEN database" in said and "restore a backup" in said
+
+
+def test_the_database_is_from_a_newer_version(box: Box) -> None:
+    db = sqlite3.connect(box.home / "waypost.db")
+    db.execute("PRAGMA user_version = 999")
+    db.close()
+    said = box.says("doctor --broken")
+    assert "BROKEN database" in said and "newer" in said
+
+
+def test_the_clock_says_1970(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = next((str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), "")
+    assert library, "tools/dev/setup.sh tests installs faketime"
+    monkeypatch.setenv("LD_PRELOAD", library)
+    monkeypatch.setenv("FAKETIME", "@1970-01-01 00:10:00")
+    monkeypatch.setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    said = box.says("doctor --broken")
+    assert "BROKEN clock" in said and "1970" in said and "set it" in said
+
+
+def test_the_node_is_wedged(box: Box) -> None:
+    node = box.run()
+    process = node.process
+    assert process is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    box.after.append(lambda: os.kill(process.pid, signal.SIGCONT))
+    cable = Cable(str(box.home))
+    try:
+        cable.reads("waypost> ")
+        os.write(cable.fd, b"doctor --broken\r")
+        said = " ".join(cable.reads("broken: control", 60).split())
+    finally:
+        cable.close()
+    assert f"process {process.pid} holds the directory but does not answer" in said
+    assert f"kill {process.pid}" in said or "restart" in said
+
+
+def test_the_key_can_be_read_by_others(box: Box) -> None:
+    (box.home / keys.FILE_NAME).chmod(0o644)
+    said = box.says("doctor --broken")
+    assert "BROKEN identity" in said and "chmod 600" in said
+
+
+def test_the_key_is_gone(box: Box) -> None:
+    (box.home / keys.FILE_NAME).unlink()
+    said = box.says("doctor --broken")
+    assert "BROKEN identity" in said
+
+
+def test_the_directory_is_open_to_all(box: Box) -> None:
+    box.home.chmod(0o777)
+    said = box.says("doctor --broken")
+    assert "others can write" in said and "chmod" in said
+
+
+def test_the_port_is_taken(box: Box) -> None:
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen(1)
+        port = taken.getsockname()[1]
+        box.run(f"web.port={port}")
+        said = box.says("status")
+    assert "TROUBLE web" in said and str(port) in said
+
+
+def test_the_board_is_unknown(box: Box) -> None:
+    (box.home / "waypost.toml").write_text('[node]\nboard = "generik"\n')
+    said = box.says("doctor --broken")
+    assert "BROKEN board" in said and "did you mean generic" in said
+
+
+def test_a_network_interface_is_missing(box: Box) -> None:
+    (box.home / "waypost.toml").write_text('[lan]\ninterfaces = ["wlan7"]\n')
+    said = box.says("doctor --broken")
+    assert "there is no network interface wlan7" in said and "lan.interfaces" in said
+
+
+def test_the_control_socket_is_something_else(box: Box) -> None:
+    (box.home / "control.sock").write_text("a note")
+    said = box.says("status")
+    assert "is not a socket" in said and "move it away" in said
+
+
+def test_the_table_for_people_has_them_all() -> None:
+    with open(os.path.join(ROOT, "docs", "OPERATING.md"), encoding="utf-8") as file:
+        table = file.read().split("## What is wrong\n")[1].split("\n## ")[0]
+    rows = {re.sub(r"[^a-z0-9]+", "_", row.split("|")[1].strip().lower()).strip("_")
+            for row in table.splitlines() if row.startswith("| ") and not row.startswith("| ---")}
+    planted = {name.removeprefix("test_") for name in globals() if name.startswith("test_")} - {
+        "the_table_for_people_has_them_all"}
+    assert planted <= rows, planted - rows
