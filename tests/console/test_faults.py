@@ -25,7 +25,7 @@ from tests.conftest import ROOT
 from tests.console.test_console import Cable
 from tests.radios.lora.emulated.air import LiveAir
 from tests.radios.lora.emulated.rnode_device import RNodeDevice
-from tests.system.nodes import NodeProcess, running
+from tests.system.nodes import NodeProcess
 
 LORA = ("lora.enabled=true", "lora.modem=rnode", "lora.freq_hz=869525000", "lora.bw_hz=250000", "lora.sf=7",
         "lora.cr_den=5", "lora.power_dbm=14")
