@@ -168,8 +168,7 @@ class SessionDriver(Driver, SessionOwner):
         out: dict[str, str | int] = {}
         for reason, text in self._troubles.items():
             out["trouble." + reason] = text
-        for name in sorted(self.counters):
-            out[name] = self.counters[name]
+        out.update(sorted(self.counters.items()))
         return out
 
     def _same_key(self, place: str) -> None:

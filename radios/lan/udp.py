@@ -124,8 +124,7 @@ class UdpDriver(Driver):
     def status(self) -> dict[str, str | int]:
         """Facts: port, leaves, and the counters."""
         out: dict[str, str | int] = {"port": self.port, "leaves": len(self._by_handle)}
-        for name in sorted(self.counters):
-            out[name] = self.counters[name]
+        out.update(sorted(self.counters.items()))
         return out
 
     def address(self, peer: bytes) -> str:

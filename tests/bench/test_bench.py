@@ -11,7 +11,7 @@ import pytest
 
 from edge.core import message
 from tools import bench, cli
-from tools.bench import making
+from tools.bench import making, radio
 from tools.bench.figures import Figure, NotHere, machine, table
 from tools.bench.sync import Relay
 
@@ -89,3 +89,11 @@ def test_the_relay_counts_both_ways() -> None:
         assert relay.connected.wait(5)
     thread.join(5)
     assert relay.bytes == 3000
+
+
+@pytest.mark.slow
+def test_an_idle_lora_link_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(radio, "ROUNDS", 1)
+    monkeypatch.setattr(radio, "SETTLE_S", 1.0)
+    (figure,) = radio.lora()
+    assert 0 < figure.value <= 1.5

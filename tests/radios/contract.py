@@ -26,11 +26,34 @@ def identity(number: int) -> tuple[bytes, bytes]:
     return seed, crypto.public_key(seed)
 
 
-class Heard(LinkOwner):
-    """An owner that writes down what it is told, and lets a test wait for it, so many seconds at most."""
+class Waits:
+    """Something that a test may wait for, patience_s at most: `until` looks again after each `_changed.set()`."""
 
     def __init__(self, patience_s: float = 5) -> None:
         self.patience_s = patience_s
+        self._changed = asyncio.Event()
+
+    def so_far(self) -> str:
+        """What happened, for the complaint."""
+        return ""
+
+    async def until(self, condition: Callable[[], Any], seconds: float | None = None) -> Any:
+        """Wait until `condition` holds, looked at after every event, and give it; fails after so many seconds."""
+        try:
+            async with asyncio.timeout(seconds or self.patience_s):
+                while not (found := condition()):
+                    self._changed.clear()
+                    await self._changed.wait()
+                return found
+        except TimeoutError:
+            pytest.fail(f"not within {seconds or self.patience_s} s: {self.so_far()}")
+
+
+class Heard(Waits, LinkOwner):
+    """An owner that writes down what it is told."""
+
+    def __init__(self, patience_s: float = 5) -> None:
+        super().__init__(patience_s)
         self.events: list[tuple[Any, ...]] = []
         self.peers: dict[bytes, bytes | None] = {}  # handle -> authenticated key
         self.members: dict[bytes, bool] = {}
@@ -38,7 +61,6 @@ class Heard(LinkOwner):
         self.drains = 0
         self.troubles: dict[str, str] = {}
         self.on_frame: Callable[[bytes, bytes], None] | None = None
-        self._changed = asyncio.Event()
         self._thread = threading.get_ident()
 
     def _note(self, *event: Any) -> None:
@@ -80,15 +102,8 @@ class Heard(LinkOwner):
             self.troubles.clear()
         self._note("trouble", link, reason)
 
-    async def until(self, condition: Callable[[], Any], seconds: float | None = None) -> None:
-        """Wait until `condition` holds, looked at after every event; fails after so many seconds."""
-        try:
-            async with asyncio.timeout(seconds or self.patience_s):
-                while not condition():
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            pytest.fail(f"not within {seconds or self.patience_s} s; heard: {self.events[-20:]}")
+    def so_far(self) -> str:
+        return f"heard {self.events[-20:]}"
 
     def only_peer(self) -> bytes:
         """The one neighbour there is."""

@@ -27,6 +27,7 @@ GROUPS = {
     "startup": ("tools.bench.running", "from exec to ready"),
     "idle": ("tools.bench.running", "a node that has nothing to do: memory, CPU, wake-ups"),
     "full": ("tools.bench.running", "memory of a node that has taken in 100,000 messages"),
+    "lora": ("tools.bench.radio", "memory of a LoRa link with nothing to do"),
     "models": ("tools.bench.models", "a local model: the cost of the way to it, cancelling, memory"),
     "leaf": ("tools.bench.leaf", "memory of a MicroPython leaf"),
 }

@@ -15,6 +15,7 @@ from radios.lora.meshtastic.client import MeshtasticModem
 from radios.lora.modem import LinkDown, Modem, Pace, Refused, Sent, Signal
 from radios.lora.people import Text
 from radios.lora.supervisor import Supervised, Supervisor
+from tests.radios.contract import Waits
 from tests.radios.lora.emulated.air import LiveAir
 from tests.radios.lora.emulated.meshtastic_device import MeshtasticDevice, introduce
 
@@ -28,10 +29,11 @@ def quick(**other: int) -> Pace:
                    "speed": SPEED, **other})
 
 
-class Hall(Supervised):
+class Hall(Waits, Supervised):
     """One end. `post` queues a frame, `say` a text; each is tried until it is sent or refused for good."""
 
     def __init__(self, modem: Modem, pace: Pace) -> None:
+        super().__init__()
         self.modem = modem
         self.pace = pace
         self.supervisor = Supervisor(modem, pace, self, self._serve, b"a seed that tests share, 32 byte")
@@ -45,7 +47,6 @@ class Hall(Supervised):
         self.refusals: list[tuple[str, int | None]] = []
         self.given_up: list[Any] = []
         self._outbox: list[Any] = []
-        self._changed = asyncio.Event()
         self._posted = asyncio.Event()
 
     def post(self, *frames: bytes) -> None:
@@ -58,16 +59,9 @@ class Hall(Supervised):
         self._outbox += [(to, text, alert) for text in texts]
         self._posted.set()
 
-    async def until(self, condition: Callable[[], Any], seconds: float = 5) -> None:
-        """Wait until `condition` holds, looked at after every event."""
-        try:
-            async with asyncio.timeout(seconds):
-                while not condition():
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            pytest.fail(f"not within {seconds} s: {self.ups} up, down {self.downs}, refused {self.refusals}, "
-                        f"frames {[f[:4] for f in self.frames]}, states {self.states}, left {len(self._outbox)}")
+    def so_far(self) -> str:
+        return (f"{self.ups} up, down {self.downs}, refused {self.refusals}, frames {[f[:4] for f in self.frames]}, "
+                f"states {self.states}, left {len(self._outbox)}")
 
     async def _serve(self, wait_ms: int) -> None:
         try:

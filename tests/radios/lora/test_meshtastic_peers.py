@@ -21,6 +21,7 @@ import pytest
 
 from radios.lora.meshtastic.client import MeshtasticModem
 from radios.lora.modem import Pace
+from tests.radios.contract import Waits
 from tests.radios.lora.emulated.meshtastic_device import MeshtasticDevice, introduce
 from tests.radios.lora.meshtastic_kit import Hall, mesh, pair, quick, soon
 
@@ -32,13 +33,13 @@ SECONDS = 30
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("meshtastic") is None, reason="needs the meshtastic package")
 
 
-class Vendor:
+class Vendor(Waits):
     """The vendor's client in its process: commands in, events out."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
+        super().__init__(SECONDS)
         self.process = process
         self.events: list[dict[str, Any]] = []
-        self._changed = asyncio.Event()
 
     async def read(self) -> None:
         """Take its events until it ends."""
@@ -48,22 +49,17 @@ class Vendor:
                 self.events.append(json.loads(line))
                 self._changed.set()
 
-    async def until(self, found: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    def so_far(self) -> str:
+        return f"the vendor's client said {self.events}"
+
+    async def first(self, found: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         """The first event for which it holds."""
-        try:
-            async with asyncio.timeout(SECONDS):
-                while True:
-                    for event in self.events:
-                        if found(event):
-                            return event
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            pytest.fail(f"the vendor's client said {self.events}")
+        event: dict[str, Any] = await self.until(lambda: next((one for one in self.events if found(one)), None))
+        return event
 
     async def event(self, name: str) -> dict[str, Any]:
         """The first event of that name."""
-        return await self.until(lambda event: event["event"] == name)
+        return await self.first(lambda event: event["event"] == name)
 
     def do(self, what: str, **more: Any) -> None:
         """One command."""
@@ -127,13 +123,13 @@ def test_it_talks_with_our_client(tcp: bool) -> None:
             async with vendor_of(theirs) as client:
                 client.do("text", text="ping from a phone", to=ours.number, ack=True)
                 sent = await client.event("sent")
-                ack = await client.until(lambda e: e.get("request_id") == sent["id"] and e["from"] == ours.number)
+                ack = await client.first(lambda e: e.get("request_id") == sent["id"] and e["from"] == ours.number)
                 assert ack["error"] == "NONE" and ack["port"] == "ROUTING_APP"
                 await hall.until(lambda: hall.texts)
                 assert (hall.texts[0].text, hall.texts[0].to_us) == ("ping from a phone", True)
 
                 hall.say(hall.texts[0].sender, "pong, 0 hops")
-                text = await client.until(lambda e: e.get("text"))
+                text = await client.first(lambda e: e.get("text"))
                 assert (text["text"], text["from"], text["to"]) == ("pong, 0 hops", ours.number, theirs.number)
                 await hall.until(lambda: hall.states and hall.sent)
                 assert hall.states == [("acked", hall.sent[0][1].id, "")]
@@ -142,7 +138,7 @@ def test_it_talks_with_our_client(tcp: bool) -> None:
                 await hall.until(lambda: bytes(range(200)) in hall.frames, SECONDS)
                 hall.post(*[bytes([n]) * 200 for n in range(8)])
                 await hall.until(lambda: len(hall.sent) == 9)
-                await client.until(lambda e: e.get("port") == "PRIVATE_APP" and e["data"] == (b"\x07" * 200).hex())
+                await client.first(lambda e: e.get("port") == "PRIVATE_APP" and e["data"] == (b"\x07" * 200).hex())
                 heard = [e for e in client.events if e.get("port") == "PRIVATE_APP"]
                 assert 5 <= len(heard) <= 8 and all(e["rssi"] == -80 and e["from"] == ours.number for e in heard)
 
@@ -160,7 +156,7 @@ def test_it_is_throttled_as_by_a_real_device() -> None:
             async with vendor_of(theirs) as client:
                 client.do("text", text="1")
                 client.do("text", text="2")
-                await client.until(lambda e: sum(1 for e in client.events if e["event"] == "sent") == 2)
+                await client.first(lambda e: sum(1 for e in client.events if e["event"] == "sent") == 2)
                 await hall.until(lambda: hall.texts)
                 await soon(lambda: theirs.counters["throttled"], "the second text is handed in")
                 assert [t.text for t in hall.texts] == ["1"]
