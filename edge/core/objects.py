@@ -45,14 +45,12 @@ class Sender:
         self.due = 0
         self._pieces = [stream[i * size:(i + 1) * size] for i in range(self.k)]
         self._keys = keys
-        self._spare_percent = spare_percent
         self._sent = 0
-        self.needed(self.k)
+        self.needed(self.k + (self.k * spare_percent + 99) // 100, 0)
 
-    def needed(self, n):
-        """Somebody needs `n` more pieces: so many, and some to spare, will be sent."""
-        if n:
-            self.due = max(self.due, n + (n * self._spare_percent + 99) // 100)
+    def needed(self, n, spare_percent=25):
+        """Somebody needs `n` more pieces: so many will be sent, and some to spare where it is more than a few."""
+        self.due = max(self.due, n + n * spare_percent // 100)
         self.due = min(self.due, _SENT_FACTOR * self.k + _SENT_SPARE - self._sent)
 
     def next(self):

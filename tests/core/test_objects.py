@@ -108,14 +108,16 @@ def test_a_sender_sends_what_is_needed_and_a_quarter_more() -> None:
     assert (sender.k, sender.due) == (11, 14)
     seen = [sender.next() for _ in range(14)]
     assert sender.next() is None
-    sender.needed(3)
-    sender.needed(2)  # another receiver, which needs less
-    assert sender.due == 4
-    seen += [sender.next() for _ in range(4)]
+    sender.needed(5)
+    sender.needed(3)  # another receiver, which needs less
+    assert sender.due == 6
+    seen += [sender.next() for _ in range(6)]
     assert sender.next() is None
-    assert len(set(seen)) == 18
+    assert len(set(seen)) == 20
     sender.needed(0)
     assert sender.due == 0
+    sender.needed(3)  # of a few none is to spare: that another report costs less was reckoned
+    assert sender.due == 3
 
 
 def test_nobody_gets_more_than_four_times_an_object() -> None:
@@ -221,15 +223,16 @@ def transfer(seed: int, loss_percent: int, key: bytes | None) -> int:
                     sender.needed(unpack_need(need, Keys(key))[1])
 
 
-@pytest.mark.parametrize(("loss_percent", "mean_s", "most_s"), [(0, 27, 27), (20, 32, 40), (30, 37, 50)])
+@pytest.mark.parametrize(("loss_percent", "mean_s", "most_s"), [(0, 27, 27), (20, 29, 40), (30, 32, 50)])
 def test_2000_bytes_over_longfast(loss_percent: int, mean_s: int, most_s: int) -> None:
-    """At 20 % loss whole in 40 s of air, at 30 % in 50 s; 19 times of 20, and much less in the mean."""
+    """At 20 % loss whole in 40 s of air, at 30 % in 50 s; 99 times of 100, and much less in the mean. The rest is the
+    air's: one object in 300 needs more pieces than 40 s have room for, whatever the code."""
     assert [airtime_us(size) for size in (20, 100, 200)] == [559104, 1173504, 1910784]
     runs = sorted(transfer(seed, loss_percent, COMMUNITY) for seed in range(200))
     print(f"\n{loss_percent} % loss: mean {sum(runs) / len(runs) / 1e6:.1f} s, median {runs[100] / 1e6:.1f}, "
-          f"of 20 the 19th {runs[190] / 1e6:.1f}, most {runs[-1] / 1e6:.1f}")
+          f"of 20 the 19th {runs[190] / 1e6:.1f}, of 100 the 99th {runs[198] / 1e6:.1f}, most {runs[-1] / 1e6:.1f}")
     assert sum(runs) / len(runs) < mean_s * 1e6
-    assert runs[190] < most_s * 1e6
+    assert runs[198] < most_s * 1e6
 
 
 # --- forged pieces and floods
