@@ -359,6 +359,8 @@ class MeshtasticModem(MeshModem):
                 self._lost("rebooted")
         else:
             self.told.take(record)
+            if "user" in (info := record.get("node_info", {})) and info["num"] != self.told.my_num:
+                self._called(info["num"], info["user"])
             if "queueStatus" in record:
                 status = record["queueStatus"]
                 self._polls += 1

@@ -55,9 +55,17 @@ class MeshModem(Modem):
         if names != (name, short) or not told_ms or now_ms() - told_ms >= AGAIN_MS // self._pace.speed:
             told_ms = now_ms()
             self.on_radio(Radio(number.to_bytes(4, "big"), *names, signal_of(packet)))
+        self._remember(number, told_ms, names)
+
+    def _called(self, number: int, user: Record) -> None:
+        """A node is called so, as our device knows from before."""
+        told_ms = self._radios.pop(number, (0, "", ""))[0]
+        self._remember(number, told_ms, _names(user))
+
+    def _remember(self, number: int, told_ms: int, names: tuple[str, str]) -> None:
         if len(self._radios) >= HEARD_MAX:
             del self._radios[next(iter(self._radios))]
-        self._radios[number] = (told_ms, *names)
+        self._radios[number] = (told_ms, *names)  # the one heard last stands last
 
     def _read(self, packet: Record, data: Record, to_us: bool, channel: str) -> None:
         """A text or an alert of a person, if it is one; emojis are answers to something else."""
