@@ -55,6 +55,7 @@ STATUS_OF = {
     "capacity_exceeded": 507, "unavailable": 503, "deadline_exceeded": 504, "schema_mismatch": 501,
 }  # fmt: skip
 ROW_KEYS = ("id", "author", "text", "name", "time_ms", "expires_s")
+ROW_KEYS_MAYBE = ("hint", "radio")
 PEER_KEYS = ("node", "name", "link", "member", "for_s")
 
 Handler = Callable[..., Awaitable[Any]]
@@ -244,8 +245,7 @@ async def _harden(request: Request | None, response: Response) -> Response:
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
-    out = {key: row.get(key) for key in ROW_KEYS}
-    return out | {"hint": row["hint"]} if "hint" in row else out
+    return {key: row.get(key) for key in ROW_KEYS} | {key: row[key] for key in ROW_KEYS_MAYBE if key in row}
 
 
 def _admit(request: Request) -> None:

@@ -18,8 +18,8 @@ PAGES_PER_CLIENT_MAX = 6
 HEARTBEAT_S = 20.0
 GATHER_S = 0.25  # hints of so long run together
 HINTS = {  # bus topic -> event name
-    "message": "board", "triage": "board", "peer": "peers", "status": "status", "emergency": "status",
-    "alerts": "alerts", "checkins": "checkins", "sticks": "sticks",
+    "message": "board", "triage": "board", "on_air": "board", "peer": "peers", "status": "status",
+    "emergency": "status", "alerts": "alerts", "checkins": "checkins", "sticks": "sticks",
 }
 
 
@@ -67,8 +67,10 @@ class Live:
         self._subscription = self._pump = None
 
     async def _run(self, subscription: Subscription) -> None:
-        async for topic, _value in subscription:
+        async for topic, value in subscription:
             hint = HINTS.get(topic)
+            if topic == "on_air" and "key" not in value:
+                continue  # not a message
             for page in self._pages:
                 if hint is not None:
                     page.tell(hint)

@@ -159,6 +159,29 @@ def test_what_others_post_comes_by_itself_and_is_only_text(tmp_path: Path) -> No
     stage(tmp_path, play)
 
 
+def test_what_became_of_a_notice_on_the_radio_is_shown_as_it_happens(tmp_path: Path) -> None:
+    async def play(on: Stage) -> None:
+        await on.browser.size(360, 740, phone=True)
+        on.bus.add("Bread at the mill from six")
+        fate = {"link": "lora", "state": "waiting", "detail": "for airtime until 14:20"}
+        on.bus.notices[0]["radio"] = [fate]
+        await on.open()
+        await on.browser.until("document.querySelector('.notice')")
+        assert await on.texts(".notice .meta") == ["just now · here · waiting for airtime until 14:20"]
+        await on.shot("radio.png")
+        assert await on.browser.eval("document.documentElement.scrollWidth") <= 360, "it scrolls sideways"
+        fate.update(state="sent", detail="343 ms")
+        on.bus.publish("on_air", {"link": "lora", "token": 1, "state": "sent", "detail": "", "key": "00" * 16})
+        await on.browser.until("document.querySelector('.notice .meta').innerText.endsWith('sent by radio')", 5)
+        fate.update(state="refused", detail=EVIL)
+        on.bus.publish("on_air", {"link": "lora", "token": 2, "state": "refused", "detail": ""})  # no message
+        on.bus.publish("on_air", {"link": "lora", "token": 1, "state": "refused", "detail": "", "key": "00" * 16})
+        await on.browser.until("document.querySelector('.notice .meta').innerText.includes('not sent by radio: ')", 5)
+        assert (await on.texts(".notice .meta"))[0].endswith(EVIL)
+
+    stage(tmp_path, play)
+
+
 def test_a_call_for_help_stands_first_and_a_person_can_say_otherwise(tmp_path: Path) -> None:
     async def play(on: Stage) -> None:
         await on.browser.size(360, 740, phone=True)

@@ -201,7 +201,7 @@ function noticeCard(notice, fresh) {
   if (!notice.name) badge.className = "badge nobody";
   const head = make("div", "by"), who = make("b", "", name), meta = make("p", "meta"), text = make("p", "text", notice.text);
   who.dir = text.dir = "auto";
-  meta.append(timeOf(notice.time_ms), " · " + placeOf(notice));
+  meta.append(timeOf(notice.time_ms), " · " + placeOf(notice) + fateOf(notice));
   head.append(who, meta);
   card.append(badge, head, text, hintOf(notice, words, {make, fill}, mark));
   return card;
@@ -211,6 +211,11 @@ function placeOf(notice) {
   if (now.status && notice.author === now.status.node) return words.here;
   const peer = (now.peers || []).find((one) => one.node === notice.author);
   return peer && peer.name ? fill(words.via, {name: peer.name}) : words.elsewhere;
+}
+
+// What became of a notice of this node's on its radios.
+function fateOf(notice) {
+  return (notice.radio || []).map((one) => " · " + fill(words.radio[one.state] || one.state, one)).join("");
 }
 
 function showPeers() {

@@ -73,6 +73,8 @@ export const TEXTS = {
     here: "here",
     via: "at {name}",
     elsewhere: "from another node",
+    radio: {queued: "waiting for the radio", waiting: "waiting {detail}", on_air: "on the air now", sent: "sent by radio",
+      refused: "not sent by radio: {detail}", cancelled: "others have sent it by radio"},
 
     sticks_head: "A stick is plugged in",
     sticks_text: "There are models on it that can answer questions. Whoever has put it there may copy them into the node.",
