@@ -29,6 +29,7 @@ from edge.store.store import Store
 from edge.tasks import Tasks
 from edge.trace import Log, Trace
 from tools import clock, metrics, run_emergency, run_library
+from tools.run_guard import Guard, notify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Run:
         self.trace = Trace()
         secrets = (self.config["community.key"], self.config["lora.psk"], self.config["library.paid_key"])
         self.log = Log(self.config["log.level"], self.trace, secrets)
+        self.guard = Guard(start, self.log)
         self.web: Any = None
         self.models: Any = None
         self.desk: Any = None
@@ -91,15 +93,19 @@ class Run:
             self.control = ControlServer(self.directory, self.bus)
             self.node.bus = self.bus
             self.tasks = Tasks(self.node.trouble)
+            well = False
             try:
                 await self._start(seed, store)
                 gc.collect()
                 gc.freeze()  # what is there now stays: later collections need not look at it
                 self._ready()
+                self.guard.watch(self.node, self.tasks)
                 await stopped.wait()
+                well = True
                 self.log("info", "stopping")
-                _notify("STOPPING=1")
+                notify("STOPPING=1")
             finally:
+                self.guard.stop(well=well)
                 await self._stop()
         finally:
             store.close()
@@ -107,12 +113,13 @@ class Run:
     async def _start(self, seed: bytes, store: Store) -> None:
         if self.start["problems"]:
             self.node.troubles["config"] = ("config", "; ".join((*self.start["problems"], "safe defaults are used")))
+        self.guard.tell(self.node.trouble)
         self._provide(seed, store)
         self.node.boot()
         self._provide_safety(store)
         keeper = run_emergency.provide(self.config, self.node, self.bus, store, self.log)
         keeper.alerts = self.safety
-        run_emergency.start(self.config, self.tasks, keeper, self.node.trouble)
+        run_emergency.start(self.config, self.tasks, keeper, self.node.trouble, safe=self.guard.safe)
         try:
             await self.control.start()
         except LinkError as error:
@@ -127,7 +134,7 @@ class Run:
             from edge.services import provide_radio
 
             provide_radio(self.bus, self.node)
-        if self.node.aired.text_links() and self.config["texts.enabled"]:
+        if self.node.aired.text_links() and self.config["texts.enabled"] and not self.guard.safe:
             self._start_texts(store)
 
     def _start_texts(self, store: Store) -> None:
@@ -153,14 +160,15 @@ class Run:
     def _provide(self, seed: bytes, store: Store) -> None:
         from edge.services import provide_all
 
-        if self.config["triage.enabled"]:
+        if self.config["triage.enabled"] and not self.guard.safe:
             from edge.triage.late import LateJudge
 
             self.node.hints.start(LateJudge(self.log, use_model=self.config["triage.model"]))
         provide_all(self.bus, self.node, store, seed=seed, now_s=self.node.sure_s, version=self.start["version"],
                     recent=self.trace.rows, hints=self.node.hints)
-        self.desk = run_library.provide(self.directory, self.config, self.node, self.bus, self.start["library"])
-        if self.config["models.enabled"]:
+        if not self.guard.safe:
+            self.desk = run_library.provide(self.directory, self.config, self.node, self.bus, self.start["library"])
+        if self.config["models.enabled"] and not self.guard.safe:
             self._provide_models()
 
     def _provide_models(self) -> None:
@@ -189,7 +197,7 @@ class Run:
         self.safety.provide(self.bus)
         self.safety.begin(self.bus)
         self.tasks.start("alerts", self.safety.follow, quiet_ms=3000 * TICK_S)
-        if self.config["alerts.feed"]:
+        if self.config["alerts.feed"] and not self.guard.safe:
             from tools.feeds import IMPORT_S, PART, Feed
 
             feed = Feed(self.config["alerts.feed"], self.directory, self.log, self.node.trouble)
@@ -270,19 +278,5 @@ class Run:
             sys.stdout.flush()
         except OSError:  # whoever started us listens no more; nothing else is ever printed
             sys.stdout = None
-        _notify("READY=1")
+        notify("READY=1")
 
-
-def _notify(state: str) -> None:
-    """Tell systemd (sd_notify(3)), where it has asked for it."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if address[:1] not in ("/", "@"):
-        return
-    import socket
-
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-        try:
-            notify.connect("\0" + address[1:] if address[0] == "@" else address)
-            notify.send(state.encode())
-        except OSError:
-            pass

@@ -47,10 +47,11 @@ def provide(config: Config, node: Node, bus: Bus, store: Store, log: Callable[[s
     return keeper
 
 
-def start(config: Config, tasks: Tasks, keeper: Keeper, trouble: Callable[[str, str, str], None]) -> None:
-    """Begin to look and to follow. trouble(part, reason, text): what is set and can't be."""
+def start(config: Config, tasks: Tasks, keeper: Keeper, trouble: Callable[[str, str, str], None], *,
+          safe: bool) -> None:
+    """Begin to look and to follow. trouble(part, reason, text): what is set and can't be. safe: read nothing."""
     tasks.start("emergency", keeper.work, quiet_ms=120000)
-    if config["net.probe"]:
+    if config["net.probe"] and not safe:
         from edge.emergency import probes
 
         servers = _places(config["net.servers"], probes.DNS_PORT)

@@ -60,6 +60,7 @@ class Writer:
         self._judge: Callable[[str], dict[str, Any] | None] | None = None
         self._on_judged: OnJudged | None = None
         self._judging = False  # a round waits in the queue
+        self._began_s: float | None = None  # of the job that runs, where one does that must be quick
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
 
@@ -114,6 +115,11 @@ class Writer:
     def keep_people(self, rows: list[tuple[Any, ...]]) -> None:
         """Keep rows of edge/store/people.py, between commits; a fault shows in the store's trouble."""
         self.call(lambda: self.store.keep_people(rows), lambda _value, _error: None)
+
+    def busy_s(self) -> float:
+        """For how long it has been at a job that should be quick, in seconds; 0 while it is at none."""
+        began_s = self._began_s
+        return 0.0 if began_s is None else time.monotonic() - began_s
 
     def close(self) -> None:
         """Commit what is still waiting, tell its outcome to the loop, and end the thread. Blocks until then."""
@@ -174,6 +180,7 @@ class Writer:
     def _run(self) -> None:
         while True:
             job = self._jobs.get()
+            self._began_s = None if job[0] == "call" else time.monotonic()  # a backup may take its time
             try:
                 if job[0] == "commit":
                     self._do_commit(job[1], job[2])
@@ -193,6 +200,7 @@ class Writer:
                 pass  # the store keeps the trouble, its status shows it, and the next write tries again
             except Exception as failure:  # a fault of ours in what can wait must not end all writing
                 self.store.trouble = f"unexpected: {failure!r}; please report it"
+            self._began_s = None
 
     def _do_commit(self, batch: list[Message], parts: list[tuple[int, OnDone]]) -> None:
         outcomes: list[Outcome] = []
