@@ -30,7 +30,9 @@ def hang_in_a_loop() -> None:
 
 
 def hang_with_the_interpreter() -> None:
-    ctypes.PyDLL(None).sleep(HANG_S)
+    mutex = ctypes.create_string_buffer(64)
+    for _ in range(2):  # no signal ends the wait for a lock that we hold ourselves
+        ctypes.PyDLL(None).pthread_mutex_lock(mutex)
 
 
 HANGS = {"call": hang_in_a_call, "loop": hang_in_a_loop, "interpreter": hang_with_the_interpreter}

@@ -78,7 +78,7 @@ class Guard:
         self._timers.append(asyncio.get_running_loop().call_later(wait_s, action))
 
     def _again(self, reason: str) -> NoReturn:
-        """Become a new process, from whatever thread."""
+        """Become a new process."""
         from tools import cli_run
 
         self._log("error", f"it begins again: {reason}")

@@ -10,7 +10,7 @@ from typing import Any
 
 WELL, ATTENTION, ILL = "well", "attention", "ill"
 QUALITY_PEERS = 2  # edge.core.hlc: from here on the time is known
-_WORST_FIRST = ("store", "config", "clock", "link")
+_WORST_FIRST = ("store", "safe", "config", "clock", "link")
 
 
 def condition(facts: dict[str, Any]) -> tuple[str, list[dict[str, str]]]:

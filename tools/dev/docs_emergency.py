@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from edge import starts, watchdog
 from edge.core import conditions as table
 from edge.core import emergency, policy, standing
 from edge.emergency import history, keeper, probes
@@ -115,6 +116,19 @@ The body of the box takes away from that, whatever is set:
 
 While offline, probes come half as often. Whatever happens, lanes 0 and 1 are passed on and beacons go.
 
+## When something hangs
+
+A part that gives no sign of life is started again, and its trouble says so. Where that does not help, the process
+begins again in its own place, with systemd or without: when a task can't be ended, and when the event loop stood still
+for {blocked} s; `waypost status`, the page and the log then say why for an hour, and in which line of the program.
+Where none of its lines can run either, the process prints where it hangs and ends after {fatal} s. systemd is told of
+every beat (`WatchdogSec=60` in the image) and ends a process that is stopped or frozen; the board's own watchdog ends
+a frozen kernel (docs/IMAGE.md).
+
+After {failed} starts in a row that failed, that is that ended within {well_s} s without having been stopped, the node
+starts safely: messages, alerts, the page and the console, and nothing else. It says so as trouble. `waypost restart`
+begins an ordinary start again; if that fails as well, the next is safe again.
+
 ## Stops
 
 - **Local stop**: `waypost stop`, the page, or the button, without any key. Models stop, lanes 2 and 3 are not passed
@@ -129,8 +143,9 @@ def page() -> str:
     """docs/EMERGENCY.md"""
     weights = dict(zip(("unknown", "member", "trusted", "anchor"), standing.WEIGHTS, strict=True))
     return _HEAD.format(
-        soon=f"{probes.SOON_S:g}", rows=history.ROWS, readings=keeper.READINGS_MAX, reach=_diagram(table.REACH),
-        condition=_diagram(table.CONDITION),
+        blocked=f"{watchdog.BLOCKED_S:g}", fatal=f"{watchdog.FATAL_S:g}", failed=starts.FAILED_MAX,
+        well_s=starts.WELL_S, soon=f"{probes.SOON_S:g}", rows=history.ROWS, readings=keeper.READINGS_MAX,
+        reach=_diagram(table.REACH), condition=_diagram(table.CONDITION),
         well=table.HOLD_MS[0] // 1000, partly=table.HOLD_MS[1] // 1000, cut=table.HOLD_MS[2] // 1000,
         unplugged=table.UNPLUGGED_MS // 1000, first=table.FIRST_MS // 1000, dwell=table.DWELL_MS // 1000,
         recovery=table.RECOVERY_MS // 60000, person=emergency.PERSON_MS_MAX // 3600000,
