@@ -53,7 +53,7 @@ async function choose() {
   try {
     if (now.link) now.link.close("closed");
     await connect();
-    await now.refresh("status", "peers", "board");
+    await now.refresh("status", "alerts", "peers", "board", "checkins");
   } catch (error) {
     say(why(error.reason));
   }
