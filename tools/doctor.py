@@ -16,7 +16,7 @@ from edge import config as settings
 from edge import keys
 from edge.errors import ConfigError, KeyFileError, StoreError, WaypostError
 from tools import cli_show as show
-from tools import clock, doctor_host, doctor_library, doctor_models, restart_cli
+from tools import clock, doctor_community, doctor_host, doctor_library, doctor_models, restart_cli
 from tools.doctor_host import BROKEN, NOTE, OK, Finding
 
 TYPE_CHECKING = False
@@ -56,7 +56,8 @@ def examine(directory: str, overrides: list[str]) -> list[Finding]:
     if os.path.isdir(directory) and not os.access(directory, os.R_OK | os.X_OK):
         return found  # nothing in it can be looked at, and what seems not to be there may well be
     found += [*about_config, *_identity(directory), *_database(directory, config), *_clock(directory), *about_node]
-    found += [*doctor_models.models(directory, config), *doctor_library.library(directory, config)]
+    found += [*doctor_models.models(directory, config),
+              *doctor_community.community(directory, config), *doctor_library.library(directory, config)]
     found += doctor_host.network(config)
     return found if running else found + doctor_host.ports(config)
 

@@ -244,7 +244,7 @@ class Run:
 
     def _author_trust(self, key: bytes) -> int:
         """What a signature of that author is worth where neighbours must agree."""
-        return self._trust_of(key, bool(self.node.machine.is_member(key)))
+        return self._trust_of(key, key == self.node.key or bool(self.node.machine.is_member(key)))
 
     def _metrics(self) -> str:
         status = self.node.status()

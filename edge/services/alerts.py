@@ -11,7 +11,8 @@ from __future__ import annotations
 from edge.core import alert, cbor, certs, limits
 from edge.core import message as messages
 from edge.core.cbor import CodecError
-from edge.errors import BadRequest, NotFound
+from edge.errors import BadRequest, NotFound, Unauthorized
+from edge.ports import ANCHOR
 from edge.services import alertform, alertrows, captime, captree, params
 from edge.services.offered import service
 from edge.services.service import REQUIRED, Field
@@ -96,6 +97,7 @@ class Alerts:
 
     async def report(self, caller: Caller, headline: str, name: str | None, severity: str,
                      ttl_s: int) -> dict[str, Any]:
+        _from_here(caller)
         here = self._book.here
         areas: list[Any] = []
         if here.lat is not None:
@@ -108,6 +110,7 @@ class Alerts:
         return {"id": id.hex()}
 
     async def judge(self, caller: Caller, id: str, stance: str, text: str | None) -> dict[str, Any]:
+        _from_here(caller)
         kept = self._find(id)
         if kept.message.author == self._node.key:
             raise BadRequest("that is this node's own", where="id", hint="its author does not count; cancel it instead")
@@ -198,6 +201,12 @@ class Alerts:
             raise BadRequest(f"it was issued by {kept.message.author.hex()[:16]}, and only that node can do this",
                              where=where)
         return kept
+
+
+def _from_here(caller: Caller) -> None:
+    """Whoever calls from another node has a key of its own to say it with: else one author would count as many."""
+    if caller.key is not None and caller.trust < ANCHOR:
+        raise Unauthorized("another node says that in its own name", hint="call it there")
 
 
 def check_meant(tree: dict[int, Any]) -> None:

@@ -267,3 +267,27 @@ def test_check_ins_and_the_roll(node: RealNode, tmp_path: pathlib.Path) -> None:
     assert code == 1 and "the roll can't be read" in err and "roll.txt" in err
     code, out, err = cli("--dir", node.directory, "checkin", "safe", "...")
     assert code == 1 and "a person's name" in err
+
+
+# --- doctor
+
+
+def test_doctor_looks_at_the_community(tmp_path: pathlib.Path, keys: dict[str, Any]) -> None:
+    def found(*lines: str) -> dict[str, dict[str, str]]:
+        (tmp_path / "waypost.toml").write_text("\n".join(lines))
+        code, out, err = cli("--json", "--dir", tmp_path, "doctor")
+        return {f"{one['check']} {one['state']}": one for one in json.loads(out)}
+
+    assert not {"stewards ok", "place note", "feed broken"} & set(found(""))
+    stewards = "stewards = [" + ", ".join(f'"{public}"' for _path, public in keys.values()) + "]"
+    some = found("[community]", 'name = "Delft"', stewards)
+    assert some["stewards ok"]["text"] == '2 of 3 must sign, in "Delft"'
+    assert "where it stands" in some["place note"]["text"]
+    some = found("[community]", stewards, "stewards_needed = 4", "[alerts]", 'position = "52,4"', 'feed = "/nowhere"')
+    assert "4 of 3 stewards can't sign" in some["stewards broken"]["text"]
+    assert "/nowhere is no directory" in some["feed broken"]["text"] and "place note" not in some
+    shutil.copy(keys["ann"][0], tmp_path / "ann.key")
+    some = found("[community]", stewards)
+    assert some["stewards broken"]["text"] == f"{tmp_path}/ann.key is the key of a steward"
+    some = found("[alerts]", 'position = "north"')
+    assert any("alerts.position can't be" in one["text"] and "52.0116" in one["text"] for one in some.values())

@@ -10,8 +10,8 @@ import pytest
 
 from edge.core import alert, limits
 from edge.core import message as messages
-from edge.errors import BadRequest, NotFound
-from edge.ports import MEMBER, TRUSTED
+from edge.errors import BadRequest, NotFound, Unauthorized
+from edge.ports import ANCHOR, MEMBER, TRUSTED, Caller
 from edge.services import alertbook
 from tests.core.papers import NOW_S, YEAR_S, certificate, key_of
 from tests.safety.kit import VISITOR, Hall, halls
@@ -161,6 +161,17 @@ def test_a_report_that_comes_before_its_alert(tmp_path: Path) -> None:
     assert b.alerts() == []
     hub.gives(b)
     assert [(row["confirm"], row["dispute"]) for row in b.alerts()] == [(0, 1)]
+
+
+def test_a_neighbour_can_not_speak_through_others(tmp_path: Path) -> None:
+    hub, a = halls(tmp_path, "hub", "a", certified=("hub",))
+    id = hub.call("alert.send", **FLOOD)["id"]
+    hub.gives(a)
+    far = Caller(TRUSTED, hub.key, "lan")
+    for name, params in (("alert.report", {"headline": "Fire"}), ("alert.judge", {"id": id, "stance": "confirm"})):
+        with pytest.raises(Unauthorized):
+            a.call(name, far, **params)
+        a.call(name, Caller(ANCHOR, hub.key, "lan"), **params)
 
 
 def test_what_neighbours_report_is_told_to_the_emergency_machine(tmp_path: Path) -> None:
