@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.kit import cli_json
 from tests.radios.lora.emulated.air import LiveAir
 from tests.radios.lora.emulated.meshtastic_device import MeshtasticDevice, introduce
 from tests.radios.lora.emulated.rnode_device import RNodeDevice
@@ -146,8 +147,10 @@ def test_neighbours_with_their_own_radios(tmp_path: Path) -> None:
     async def main() -> None:
         async with mesh(tmp_path, "mill", "school", "ana", "bob") as devices:
             await devices["bob"].stop()  # he is away
+            steward = cli_json("cert", "steward", tmp_path / "steward.key")["steward"]
+            community = ("community.name=Delft", f"community.stewards={steward}")
             nodes = {name: NodeProcess(str(tmp_path / name),
-                                       settings=(f"node.name={name}", *settings_of(devices[name])))
+                                       settings=(f"node.name={name}", *community, *settings_of(devices[name])))
                      for name in ("mill", "school")}
             try:
                 for node in nodes.values():
@@ -156,6 +159,23 @@ def test_neighbours_with_their_own_radios(tmp_path: Path) -> None:
             finally:
                 for node in nodes.values():
                     await asyncio.to_thread(node.end, kill=True)
+
+    async def alert(mill: NodeProcess, *clients: Vendor) -> None:
+        """An official alert reaches every radio on the alert port, once from each node at most."""
+        paper = tmp_path / "mill.cert"
+        cli_json("cert", "make", mill.key, "--role", "alert", "--community", "Delft", "--key", tmp_path / "steward.key",
+                 "-o", paper)
+        await asyncio.to_thread(mill.cli, "cert", "add", str(paper))
+        await asyncio.to_thread(mill.cli, "alert", "send", "Flood at Mill Lane", "--severity", "Extreme",
+                                "--instruction", "Go uphill.")
+        for client in clients:
+            def alerts(client: Vendor = client) -> list[Any]:
+                return [event for event in client.events if event.get("port") == "ALERT_APP"]
+
+            await eventually(alerts, "no alert on the alert port")
+            said = {bytes.fromhex(event["data"]).decode() for event in alerts()}
+            assert said == {"ALERT: Flood at Mill Lane. Go uphill."}
+            assert len({event["from"] for event in alerts()}) == len(alerts())
 
     async def story(mill: NodeProcess, school: NodeProcess, devices: dict[str, MeshtasticDevice]) -> None:
         async def ask(node: NodeProcess, *words: str) -> Any:
@@ -195,6 +215,7 @@ def test_neighbours_with_their_own_radios(tmp_path: Path) -> None:
                 await seen(mill, lambda rows: len(rows) == 2, "messages", "--type", "6")  # and the word of its delivery
                 assert "delivered" in await ana.says("status", "To !9ea2f304")
                 await bob.says("inbox", "Come to the mill, bring rope")
+                await alert(mill, ana.client, his)
                 mails = [event["text"] for event in his.events if str(event.get("text")).startswith("Mail from")]
                 assert len(mails) == 1 and mails[0].endswith(": Come to the mill, bring rope")
         for node in (mill, school):
