@@ -21,7 +21,7 @@ from edge.config import AP_ADDRESS, Config
 from edge.console.control import LINK as LOCAL_LINK
 from edge.console.control import ControlServer
 from edge.core import effects
-from edge.errors import LinkError, WaypostError
+from edge.errors import LinkError, StoreError, WaypostError
 from edge.node import Node, monotonic_ms
 from edge.ports import ANCHOR, MEMBER, TRUSTED, UNKNOWN
 from edge.store.lock import DirLock
@@ -141,8 +141,12 @@ class Run:
         from edge.core.rng import Rng
         from edge.services.texts.service import QUIET_MS, Texts
 
+        try:
+            people = store.people()
+        except StoreError:
+            people = []  # the store says what is wrong with it
         texts = Texts(self.node, self.bus, store, now_s=self.node.now_s, rng=Rng(os.urandom(16)), log=self.log,
-                      settings=self.config.section("texts"), people=store.people(), keep=self.node.keep_people)
+                      settings=self.config.section("texts"), people=people, keep=self.node.keep_people)
         self.tasks.start("texts", texts.run, quiet_ms=QUIET_MS)
 
     async def _stop(self) -> None:

@@ -17,7 +17,7 @@ from tests.cli.kit import RealNode, cli, cli_json
 from tests.conftest import ROOT
 from tests.radios.lora.emulated.air import LiveAir
 from tests.radios.lora.emulated.meshtastic_device import MeshtasticDevice
-from tools import radio_find, radio_range
+from tools import radio_find, radio_range, top
 from tools import radio_view as view
 
 # --- what there is
@@ -125,6 +125,19 @@ def test_a_link_with_its_airtime_and_line() -> None:
     unlawful = {"modem": "rnode", "device": "", "state": "up", "airtime": "no region is set"}
     assert "it does not transmit: no region is set" in view.radio(
         {"link": "lora", "facts": unlawful, "waiting": [], "nodes": []})
+
+
+def test_top_shows_airtime_channel_and_line() -> None:
+    status = {"node": "ab" * 32, "time_ms": 0, "links": {"lora": FACTS}, "counters": {}}
+    waiting = [{"number": 3, "lane": 1, "bytes": 120, "what": "text to !9ea2f3c4", "kind": 0, "state": "waiting",
+                "detail": "for a quieter channel until 14:20"},
+               {"number": 2, "lane": 1, "bytes": 9, "what": "frame", "kind": 0x48, "state": "sent", "detail": "43 ms"}]
+    now = {"at_ms": 0, "status": status, "peers": [], "trace": [],
+           "radios": [{"link": "lora", "facts": FACTS, "waiting": waiting, "nodes": []}]}
+    shown = top.view(None, now)
+    assert "12.3 of 360.0 s on the air this hour; channel 7 % busy; waiting: 2 direct, 1 community" in shown
+    assert "waiting for lora:" in shown and "waiting for a quieter channel until 14:20" in shown
+    assert "beacon" not in shown  # it went
 
 
 @pytest.mark.parametrize(("event", "said"), [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -189,5 +190,21 @@ def test_faults_are_said_in_words(tmp_path: Path, verb: str) -> None:
         hall.store.close()
         said = await hall.asks(ANA, verb)
         assert said.startswith(f"{verb.partition(' ')[0]}: ") and "Traceback" not in said
+
+    talk(scene, tmp_path)
+
+
+def test_whatever_is_said_is_answered_in_texts_that_fit_or_not_at_all(tmp_path: Path) -> None:
+    async def scene(hall: Hall) -> None:
+        rng = random.Random(5)
+        words = ["post", "send", "read", "board", "inbox", "help", "ask", "more", "need help", "safe", "?", "!9ea2f3c4",
+                 "\0", "\x1b[31m", "水" * 40, "\u202e", "\ufffd", "999999999999", "-1", "٣", "\n", "Ana", "a" * 190]
+        for n in range(400):
+            text = " ".join(rng.choice(words) for _ in range(rng.randrange(1, 5)))[:200]
+            hall.texts._sessions.clear()
+            hall.says(n.to_bytes(4, "big"), text, hops=rng.choice((None, 0, 7)))
+            await hall.until(lambda: hall.texts._sessions)
+            await hall.until(lambda: not hall.texts._work and not len(hall.texts.outbox))
+        assert len(hall.air.sent) > 300  # each fits, or the air would have complained
 
     talk(scene, tmp_path)

@@ -113,6 +113,26 @@ def test_a_persons_airtime() -> None:
     assert not Outbox(air).waits_ms(ANA, 0)
 
 
+def test_the_drivers_have_few_at_a_time_and_nobody_is_left_out() -> None:
+    """A crowd must not fill the line that the node's own messages go by."""
+    air, over = Air(), []
+    box = Outbox(air)
+    people = [n.to_bytes(4, "big") for n in range(20)]
+    for n, radio in enumerate(people):
+        box.say((LINK, radio), 0, ["one", "two"], n, done=over.append)
+    assert len(air.sent) == outbox.AT_ONCE_MAX
+    now_ms = 100
+    while len(over) < len(people):
+        assert sum(one.state == "queued" for one in air.sent) <= outbox.AT_ONCE_MAX
+        token = next(one.token for one in air.sent if one.state == "queued")
+        air.sent[token - 1].state = "acked"
+        now_ms += 10
+        box.on_air(LINK, token, "acked", now_ms)
+    assert over == [True] * 20 and len(air.sent) == 40
+    firsts = [one.to for one in air.sent if one.text == "one"]
+    assert firsts == people  # who waited longest was next
+
+
 def test_bounds() -> None:
     air, over = Air(), []
     box = Outbox(air)

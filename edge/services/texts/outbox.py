@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HOUR_MS = 3600000
 USER_MS = 36000  # of airtime for the answers to one person in an hour: a hundredth
+AT_ONCE_MAX = 4  # parts that the drivers have at a time
 LINES_MAX = 64  # people with something on its way
 SAYINGS_MAX = 8  # for one person
 PATIENCE_MS = 600000  # an answer that waited so long is of no use any more
@@ -115,18 +116,23 @@ class Outbox:
     # --- time and news
 
     def step(self, now_ms: int) -> None:
-        """Do what is due."""
-        for way, line in list(self._lines.items()):
+        """Do what is due, for whoever has waited longest first."""
+        for way, line in sorted(self._lines.items(), key=lambda item: item[1].again_ms):
             if line.token and now_ms >= line.again_ms:
                 self._look(way, line, now_ms)
-            if not line.token and now_ms >= line.again_ms:
+            if not line.token and now_ms >= line.again_ms and self._handed() < AT_ONCE_MAX:
                 self._next(way, line, now_ms)
             if not line.sayings:
                 del self._lines[way]
 
+    def _handed(self) -> int:
+        """How many parts the drivers have: no more than leaves room for the node's own traffic."""
+        return sum(line.token > 0 for line in self._lines.values())
+
     def deadline(self) -> int | None:
         """When `step` is due next; None while nothing is on its way."""
-        return min((line.again_ms for line in self._lines.values()), default=None)
+        full = self._handed() >= AT_ONCE_MAX  # then one must end before another begins
+        return min((line.again_ms for line in self._lines.values() if line.token or not full), default=None)
 
     def on_air(self, link: str, token: int, state: str, now_ms: int) -> None:
         """What became of something that a driver was given."""
