@@ -125,12 +125,14 @@ class Leaf:
     """The shell around the machine.
 
     seed: 32 bytes. gateway: an address of aio.udp_address, or None to wait for others. community_key: 32 bytes or None.
-    tell(what, value) hears of "message": (a Message that is new here, its text or None), and of "peer": a dict.
+    tell(what, value) hears of "message": (a Message that is new here, its text or None), of "peer": a dict, and of
+    "halt": what the stewards have halted, names of edge.core.halt. stewards: edge.core.stewards.Stewards, or None.
     next_seq: the first sequence number that this key has not used. reserve(next_seq) must put a number away safely
     before it comes back; None for a key that is thrown away.
     """
 
-    def __init__(self, seed, name, gateway, community_key=None, tell=None, store=None, next_seq=1, reserve=None):
+    def __init__(self, seed, name, gateway, community_key=None, tell=None, store=None, next_seq=1, reserve=None,
+                 stewards=None):
         from edge.core.machine import Machine  # not before `prepare`
 
         self.machine = Machine(seed, name, Rng(os.urandom(16)))
@@ -142,6 +144,11 @@ class Leaf:
         self._member = community_key is not None
         self._reserve = reserve
         self._reserved_seq = next_seq
+        self._halt = None
+        if stewards is not None:
+            from edge.core.halt import Halt  # 12 KB that a leaf without stewards does without
+
+            self._halt = Halt(stewards)
         self._udp = None
         self._heard = {}  # address -> when it was heard last
         self._pushed = []  # (due_ms, address): pushes whose end the machine is still to hear of
@@ -214,12 +221,39 @@ class Leaf:
                     self._push(effect[2], effect[4])
                 elif name == effects.EXPIRE:
                     self._gone(self.store.expire(effect[1]))
+                    self._obey(None)
+                elif name == effects.DELIVER and effect[1].type == messages.HALT:
+                    self._obey(effect[1])
                 elif self._tell is not None and name == effects.DELIVER:
                     self._tell("message", (effect[1], self.text_of(effect[1])))
                 elif self._tell is not None and name == effects.PEER:
                     self._tell("peer", {"node": effect[4]["node"], "name": effect[4]["name"], "up": effect[3]})
             if batch:
                 self._commit(batch)
+
+    def _obey(self, message):
+        """An order of the stewards came, or time went on: pass on what is not urgent, or don't. PROTOCOL 17.3."""
+        if self._halt is None:
+            return
+        from edge.core import halt
+        from edge.core.machine import UNKNOWN_SITUATION, Situation
+
+        if message is not None:
+            try:
+                self._halt.offer(message.body().get(1))
+            except ValueError as error:
+                self.machine.count("drop." + str(error))
+        now_ms = aio.ticks_ms()
+        scopes = self._halt.scopes(self.machine.sure_s(now_ms))
+        known = UNKNOWN_SITUATION
+        lanes = known.lanes
+        if scopes & halt.RELAY:
+            lanes = 1 << limits.LANE_ALERT | 1 << limits.LANE_DIRECT
+        if lanes != self.machine.situation.lanes:
+            self.machine.command(now_ms, effects.SITUATION, Situation(known.condition, known.reach, known.battery,
+                                                                      lanes, known.beacon_ms_max))
+            if self._tell is not None:
+                self._tell("halt", halt.words(scopes))
 
     # --- the store
 
@@ -340,7 +374,8 @@ def _identity(folder):
 
 
 def _options(arguments):
-    options = {"gateway": None, "port": str(PORT), "dir": None, "name": "leaf", "community": None, "post": None}
+    options = {"gateway": None, "port": str(PORT), "dir": None, "name": "leaf", "community": None, "post": None,
+               "stewards": None, "needed": "0", "community-name": ""}
     names = arguments[0::2]  # mp: lists take a step
     for i in range(len(names)):
         name = names[i][2:]
@@ -359,6 +394,9 @@ def _print(event):
 def _tell(what, value):
     if what == "peer":
         _print({"event": "peer", "node": value["node"].hex(), "name": value["name"], "up": value["up"]})
+        return
+    if what == "halt":
+        _print({"event": "halt", "scopes": value})
         return
     message, text = value
     _print({"event": "message", "id": message.id.hex(), "author": message.author.hex(), "lane": message.lane,
@@ -386,6 +424,18 @@ def _community(text):
     return key
 
 
+def _stewards(options):
+    if not options["stewards"]:
+        return None
+    from edge.core.stewards import Stewards
+
+    try:
+        keys = [bytes.fromhex(one) for one in options["stewards"].split(",")]
+    except ValueError:
+        raise ValueError("--stewards: not keys of 64 hex digits, with commas between")
+    return Stewards(options["community-name"], keys, int(options["needed"]))
+
+
 def main(arguments):
     """Run a leaf as the options say; one line of JSON for every event. A wrong option raises ValueError."""
     options = _options(arguments)
@@ -393,7 +443,7 @@ def main(arguments):
     gateway = _gateway(options["gateway"]) if options["gateway"] else None
     key = _community(options["community"]) if options["community"] else None
     seed, next_seq, reserve = _identity(options["dir"])
-    leaf = Leaf(seed, options["name"], gateway, key, _tell, None, next_seq, reserve)
+    leaf = Leaf(seed, options["name"], gateway, key, _tell, None, next_seq, reserve, _stewards(options))
     leaf.open("0.0.0.0", int(options["port"]))
     _print({"event": "ready", "node": leaf.machine.key.hex(), "crypto": crypto.BACKEND})
     if options["post"]:

@@ -29,6 +29,7 @@ from edge.store.store import Store
 from radios.lan.udp import UdpDriver
 from tests.conformance.run import MICROPYTHON
 from tests.conftest import ROOT
+from tests.core.papers import key_of, order
 from tools.dev import mplint
 
 HEAP = "1m"
@@ -175,6 +176,34 @@ def test_both_ways(tmp_path: Any, command: list[str], libsodium: bool, key: byte
                 if libsodium:
                     ours = await leaf.wait("message", text="from the leaf")
                     await silent.wait("message", id=ours["id"])
+
+    run(main)
+
+
+@LEAVES
+def test_a_halt_of_the_stewards_is_obeyed(tmp_path: Any, command: list[str], libsodium: bool) -> None:
+    """An order with one signature changes nothing, one with two stops relaying, and a newer one lets it go on."""
+    names = ("ann", "ben", "cas")
+    keys = ",".join(key_of(name).hex() for name in names)
+    options = ("--stewards", keys, "--needed", "2", "--community-name", "Delft")
+
+    async def order_by(node: Node, epoch: int, scopes: int, *by: str) -> None:
+        paper = order(epoch, scopes, *by, expires_s=int(time.time()) + 3600)
+        await node.post(messages.HALT, limits.LANE_ALERT, 3600, None, {1: paper})
+
+    async def main() -> None:
+        async with (running_node(str(tmp_path)) as (node, silent, port),
+                    running_leaf(command, libsodium, port, *options) as leaf):
+            await leaf.wait("peer", up=True)
+            await order_by(node, 5, 3, "ann")
+            await order_by(node, 6, 2, "ann", "ben")
+            assert (await leaf.wait("halt"))["scopes"] == ["relay"]
+            await node.post(messages.NOTE, limits.LANE_ALERT, 3600, None, {1: "an alert still comes"})
+            await leaf.wait("message", text="an alert still comes")
+            await order_by(node, 4, 0, "ann", "ben")
+            await order_by(node, 7, 0, "cas", "ben")
+            assert (await leaf.wait("halt", scopes=[]))["scopes"] == []
+            assert [line["scopes"] for line in leaf.seen if line["event"] == "halt"] == [["relay"], []]
 
     run(main)
 

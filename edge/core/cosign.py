@@ -42,7 +42,7 @@ def pack(content_type, payload, signatures):
 
 def split(data, content_type):
     """(payload, {kid: signature}) of `data` (bytes); checks the form only. Raises CodecError("cosign.form")."""
-    if data[:2] != _TAG or len(data) > limits.BODY_BYTES_MAX:
+    if not isinstance(data, bytes) or data[:2] != _TAG or len(data) > limits.BODY_BYTES_MAX:
         raise CodecError("cosign.form")
     parts = cbor.decode(data[2:])
     if not isinstance(parts, list) or len(parts) != 4 or parts[0] != _protected(content_type) or parts[1] != {}:

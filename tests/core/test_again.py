@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge.core import effects, limits, message
+from edge.core import alert, effects, limits, message
 from tests.core.test_radio import LINK, MINUTE, UNIX_MS, Radio, give, made, messages_in, together
 
 HOUR = 60 * MINUTE
@@ -60,6 +60,22 @@ def test_who_came_too_late_hears_it() -> None:
     frames = messages_in(a.run(0, 10 * MINUTE))
     b.hear(10 * MINUTE, frames[-1])
     assert alert.key in b.store
+
+
+def test_an_alert_crosses_three_hops_and_is_delivered_once_at_each() -> None:
+    """Four radios in a line, each hearing its neighbours only; the author's frame has the short form of an alert."""
+    radios = [Radio(n) for n in range(1, 5)]
+    places = {id(radio): at for at, radio in enumerate(radios)}
+    codes = alert.codes_of({"severity": "Severe", "urgency": "Immediate", "certainty": "Observed"})
+    body, _cut = alert.fit(alert.body_of("Flood at the quay", codes, [(52_010_000, 4_360_000, 5000)], official=True,
+                                         instruction="Go up and take water and medicines with you."))
+    radios[0].machine.command(0, effects.POST, 1, message.ALERT, 0, 7200, None, body)
+    radios[0].step(0)
+    together(radios, 0, 5 * MINUTE, lambda _frame, a, b: abs(places[id(a)] - places[id(b)]) != 1)
+    for radio in radios:
+        delivered = [effect for effect in radio.log if effect[0] == effects.DELIVER]
+        assert [effect[1].type for effect in delivered] == [message.ALERT]
+        assert alert.read(delivered[0][1].body()).headline == "Flood at the quay"
 
 
 def test_bounds() -> None:
