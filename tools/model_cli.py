@@ -78,12 +78,8 @@ def _add(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config
     except OSError as error:
         raise BadRequest(f"can't be read: {error.strerror}", where=str(error.filename or args.file)) from None
     _tell(args.dir)
-    if args.json:
-        show.print_json(_row(record))
-    else:
-        print(f"{record.name}: {show.size(record.bytes)}, {', '.join(record.does)}")
-        print(_fit(record, settings))
-    return 0
+    return _told(args, record, f"{record.name}: {show.size(record.bytes)}, {', '.join(record.does)}",
+                 _fit(record, settings))
 
 
 def _fetch(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
@@ -99,12 +95,8 @@ def _fetch(args: argparse.Namespace, catalogue: Catalogue, settings: config.Conf
             except DeadlineExceeded:
                 continue  # a call has an end, the fetching goes on
     record = catalogue.find(name)
-    if args.json:
-        show.print_json(_row(record))
-    else:
-        print(f"{record.name}: {show.size(record.bytes)}, {', '.join(record.does)}")
-        print(_fit(record, settings))
-    return 0
+    return _told(args, record, f"{record.name}: {show.size(record.bytes)}, {', '.join(record.does)}",
+                 _fit(record, settings))
 
 
 def _near(args: argparse.Namespace) -> int:
@@ -171,11 +163,7 @@ def _remove(args: argparse.Namespace, catalogue: Catalogue, settings: config.Con
     record = catalogue.find(args.name)
     catalogue.remove(record)
     _tell(args.dir)
-    if args.json:
-        show.print_json(_row(record))
-    else:
-        print(f"{record.name} is gone, {show.size(record.bytes)} are free")
-    return 0
+    return _told(args, record, f"{record.name} is gone, {show.size(record.bytes)} are free")
 
 
 def _quantize(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
@@ -184,12 +172,8 @@ def _quantize(args: argparse.Namespace, catalogue: Catalogue, settings: config.C
     before = catalogue.find(args.name)
     record = model_work.quantize(catalogue, settings, args.name, args.kind, args.memory_mb)
     _tell(args.dir)
-    if args.json:
-        show.print_json(_row(record))
-    else:
-        print(f"{record.name}: {show.size(record.bytes)} instead of {show.size(before.bytes)}")
-        print(_fit(record, settings))
-    return 0
+    return _told(args, record, f"{record.name}: {show.size(record.bytes)} instead of {show.size(before.bytes)}",
+                 _fit(record, settings))
 
 
 def _bench(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
@@ -216,6 +200,14 @@ def _fit(record: Record, settings: config.Config) -> str:
     fits = need.total <= (min(room, limit_bytes) if limit_bytes else room)
     said = "it fits" if fits else "it is too large"
     return f"needs {need}; this machine has {max(0, room) // 1000000} MB for it now: {said}"
+
+
+def _told(args: argparse.Namespace, record: Record, *lines: str) -> int:
+    if args.json:
+        show.print_json(_row(record))
+    else:
+        print("\n".join(lines))
+    return 0
 
 
 def _row(record: Record) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from tools import cli_run
 
 MODULES = (
     "tools.run", "edge.services", "edge.triage.judge", "edge.services.short", "edge.services.waterfall",
-    "edge.library.search", "edge.web.app", "edge.web.server", "json", "inspect",
-    "subprocess",
+    "edge.library.search", "edge.services.models", "edge.services.blobs", "edge.models.front", "edge.models.host",
+    "edge.models.sticks", "edge.web.app", "edge.web.server", "json", "inspect", "subprocess",
 )
 
 

@@ -90,13 +90,8 @@ class Blobs:
     async def offers(self, caller: Caller) -> list[dict[str, Any]]:
         return self._models.offers()
 
-    async def take(self, caller: Caller, offer: str) -> AsyncIterator[dict[str, Any]]:
-        items = self._models.take(offer)
-        try:
-            async for item in items:
-                yield item
-        finally:
-            await items.aclose()  # type: ignore[attr-defined]
+    def take(self, caller: Caller, offer: str) -> AsyncIterator[dict[str, Any]]:
+        return self._models.take(offer)
 
     async def _ask_all(self, known: Any) -> list[dict[str, Any]]:
         """What each neighbour has, but for those known already; one that does not answer has nothing."""

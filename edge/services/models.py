@@ -83,15 +83,12 @@ class ModelServices:
                 self._bus.withdraw(service.name, service.version)
         self._offered = able
 
-    async def chat(self, caller: Caller, messages: list[dict[str, str]], model: str | None,
-                   **how: Any) -> AsyncIterator[dict[str, Any]]:
-        async for item in self._items({"do": "chat", "messages": messages, **how}, model):
-            yield item
+    def chat(self, caller: Caller, messages: list[dict[str, str]], model: str | None,
+             **how: Any) -> AsyncIterator[dict[str, Any]]:
+        return self._models.stream({"do": "chat", "messages": messages, **_given(how)}, model)
 
-    async def complete(self, caller: Caller, prompt: str, model: str | None,
-                       **how: Any) -> AsyncIterator[dict[str, Any]]:
-        async for item in self._items({"do": "complete", "prompt": prompt, **how}, model):
-            yield item
+    def complete(self, caller: Caller, prompt: str, model: str | None, **how: Any) -> AsyncIterator[dict[str, Any]]:
+        return self._models.stream({"do": "complete", "prompt": prompt, **_given(how)}, model)
 
     async def embed(self, caller: Caller, texts: list[str], model: str | None) -> Any:
         return await self._end({"do": "embed", "texts": texts}, model)
@@ -107,19 +104,19 @@ class ModelServices:
         self.refresh()
         return {"models": len(self._models.rows()), "able": sorted(self._offered)}
 
-    async def _items(self, job: dict[str, Any], model: str | None) -> AsyncIterator[dict[str, Any]]:
-        items: Any = self._models.stream({name: value for name, value in job.items() if value is not None}, model)
-        try:
-            async for item in items:
-                yield item
-        finally:
-            await items.aclose()
-
     async def _end(self, job: dict[str, Any], model: str | None) -> Any:
         end = None
-        async for item in self._models.stream(job, model):
-            end = item.get("end")
+        items: Any = self._models.stream(job, model)
+        try:
+            async for item in items:
+                end = item.get("end")
+        finally:
+            await items.aclose()
         return end
+
+
+def _given(how: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in how.items() if value is not None}
 
 
 def _model() -> Field:

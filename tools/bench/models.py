@@ -131,7 +131,7 @@ async def _cancel_ms(here: Models, job: dict[str, Any], after_s: float | None) -
     await asyncio.gather(task, return_exceptions=True)
     start_s = time.monotonic()
     await items.aclose()
-    session: Any = here._host.session if here._host is not None else None
+    session: Any = here.session
     await session.settled()
     return (time.monotonic() - start_s) * 1000
 
