@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from edge.errors import BusError, CapacityExceeded, NotFound, Unavailable
+from edge.errors import BadRequest, BusError, CapacityExceeded, NotFound, Unavailable
 from edge.models.catalogue import Catalogue, name_of
 
 TYPE_CHECKING = False
@@ -215,6 +215,8 @@ class Models:
         able = self.catalogue.able(does)
         if not able:
             raise NotFound("no model that can do it is installed", where="model", hint="waypost model add FILE")
+        if does == "classify" and len(able) > 1:  # no classifier stands for another
+            raise BadRequest("which classifier?", where="model", allowed=", ".join(one.name for one in able))
         host = self._the_host()
         if host.session is not None and does in host.session.record.does:
             return host.session.record

@@ -101,14 +101,19 @@ class Host:
 
     def set_policy(self, policy: str, why: str) -> None:
         """What may run from now on: NONE, SMALL (models up to models.small_mb, one thread) or FULL."""
+        changed = policy != self.policy
         self.policy, self.why = policy, why
         session = self.session
-        if session is not None:
-            try:
-                self._allowed(session.record)
-            except Unavailable as error:
-                session.end(error)
-                self._forget(session)
+        if session is None:
+            return
+        try:
+            self._allowed(session.record)
+        except Unavailable as error:
+            session.end(error)
+            self._forget(session)
+            return
+        if changed and not self._line:
+            self.unload("it comes back with other settings")
 
     def unload(self, why: str) -> None:
         """End the worker, if there is one."""

@@ -206,13 +206,17 @@ async def test_the_policy(tiny: str, small: str, tmp_path: Path) -> None:
         with pytest.raises(Unavailable, match="it is hot"):
             await here.ask(chat())
         here.add(tiny)
+        here.settings["threads"] = 2
         said = await here.ask(chat())
-        assert said.end["model"] == "tiny"
+        assert said.end["model"] == "tiny" and here.models.session.facts["threads"] == 1  # type: ignore[union-attr]
         here.models.set_policy("none", "")
         with pytest.raises(Unavailable, match="models rest now"):
             await here.ask(chat())
         here.models.set_policy("full", "")
         assert (await here.ask(chat(), "small")).end["model"] == "small"
+        assert here.models.session.facts["threads"] == min(2, os.cpu_count() or 1)  # type: ignore[union-attr]
+        here.models.set_policy("small", "")
+        await until(lambda: here.models.session is None)
 
 
 @pytest.fixture

@@ -118,6 +118,15 @@ async def test_triage_in_a_worker(triage: str, tmp_path: Path) -> None:
             await here.ask(chat(), "triage")
 
 
+async def test_no_classifier_stands_for_another(colours: str, sides: str, tmp_path: Path) -> None:
+    async with place(tmp_path, colours, sides) as here:
+        with pytest.raises(BadRequest, match="which classifier") as refused:
+            await here.ask({"do": "classify", "media": png(1, 1, 1)})
+        assert set(refused.value.allowed.split(", ")) == {"colours", "sides"}
+        end = (await here.ask({"do": "classify", "media": png(250, 5, 5)}, "colours")).end
+        assert end["labels"][0]["label"] == "red"
+
+
 async def test_images(colours: str, tmp_path: Path) -> None:
     async with place(tmp_path, colours) as here:
         for name, colour in (("red", (250, 5, 5)), ("green", (9, 200, 0)), ("blue", (0, 0, 255))):
