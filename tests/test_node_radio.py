@@ -79,3 +79,55 @@ def test_messages_and_objects_cross_the_air(tmp_path: pathlib.Path) -> None:
             store.close()
 
     asyncio.run(scene())
+
+
+class Held(Radio):
+    """Keeps what it is given until it is taken back, as a driver that waits for airtime does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cancelled: list[int] = []
+
+    def send(self, peer: bytes | None, lane: int, frame: bytes) -> int:
+        self.frames.append(frame)
+        return len(self.frames)
+
+    def cancel(self, token: int) -> bool:
+        self.cancelled.append(token)
+        self.owner.on_air("lora", token, "cancelled", "")
+        asyncio.get_running_loop().call_soon(self.owner.drained, "lora", b"")
+        return True
+
+
+def test_what_others_have_said_is_taken_back_from_the_driver(tmp_path: pathlib.Path) -> None:
+    async def scene() -> None:
+        (one, radio, store), (two, _, other_store) = (made(tmp_path, number) for number in (1, 2))
+        one.boot()
+        two.boot()
+        await one.start_link(radio)
+        held = Held()
+        held.owner = two
+        await two.start_link(held)
+        id = await one.post(message.NOTE, 2, 3600, None, {1: "short"})
+        async with asyncio.timeout(10):
+            while not radio.frames:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            frame = radio.frames[0]
+            two.heard("lora", frame, Signal())
+            while not [one for one in held.frames if one[0] >= onair.KIND]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        token = 1 + next(n for n, one in enumerate(held.frames) if one[0] >= onair.KIND)
+        two.heard("lora", frame, Signal())
+        await asyncio.sleep(0.02)
+        assert held.cancelled == []
+        two.heard("lora", frame, Signal())
+        await asyncio.sleep(0.02)
+        assert held.cancelled == [token] and two.machine.counters["radio.taken_back"] == 1
+        (row,) = other_store.list_messages(now_s=0)
+        key = row["hlc"].to_bytes(6, "big") + id[:10]
+        assert two.aired.fates(key) == [{"link": "lora", "state": "cancelled", "detail": ""}]
+        for node, kept in ((one, store), (two, other_store)):
+            await node.stop()
+            kept.close()
+
+    asyncio.run(scene())

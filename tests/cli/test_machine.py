@@ -68,7 +68,7 @@ def test_time(capsys: pytest.CaptureFixture[str]) -> None:
 def test_restart_ends_a_node_that_nobody_else_starts_again(tmp_path: Path) -> None:
     node = NodeProcess(str(tmp_path / "node"), settings=("lan.enabled=false",))
     with running(node):
-        refused = subprocess.run(node._command("restart", "--json"), capture_output=True, text=True, check=False)
+        refused = subprocess.run(node.command("restart", "--json"), capture_output=True, text=True, check=False)
         assert refused.returncode == 1 and not json.loads(refused.stdout)["done"]
         log = node.cli("log")
         assert log == []

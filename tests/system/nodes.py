@@ -25,14 +25,15 @@ class NodeProcess:
         self.process: subprocess.Popen[str] | None = None
         self.ready: dict[str, Any] = {}
 
-    def _command(self, *words: str) -> list[str]:
+    def command(self, *words: str) -> list[str]:
+        """The command line of one command."""
         enter = ["ip", "netns", "exec", self.netns] if self.netns else []
         sets = [word for setting in self.settings for word in ("--set", setting)]
         return [*enter, *WAYPOST, "--dir", self.directory, *sets, *words]
 
     def start(self) -> dict[str, Any]:
         """Run it until it says that it is ready."""
-        command = self._command("run", "--json")
+        command = self.command("run", "--json")
         with open(self.directory + ".log", "a") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT)
         if self.process.stdout is None:
@@ -58,7 +59,7 @@ class NodeProcess:
 
     def cli(self, *words: str) -> Any:
         """One command with --json: what it printed. Raises CalledProcessError where it failed."""
-        done = subprocess.run(self._command(*words, "--json"), capture_output=True, text=True, check=True, timeout=30,
+        done = subprocess.run(self.command(*words, "--json"), capture_output=True, text=True, check=True, timeout=30,
                               cwd=ROOT)
         return json.loads(done.stdout)
 

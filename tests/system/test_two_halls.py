@@ -4,7 +4,10 @@ Meshtastic radios of their own read it, post to it and write to each other throu
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import importlib.util
+import json
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.cli.kit import cli_json
+from tests.conftest import ROOT
 from tests.radios.lora.emulated.air import LiveAir
 from tests.radios.lora.emulated.meshtastic_device import MeshtasticDevice, introduce
 from tests.radios.lora.emulated.rnode_device import RNodeDevice
@@ -72,6 +76,23 @@ async def meshtastic(folder: Path) -> AsyncIterator[list[tuple[str, ...]]]:
         yield [settings_of(device) for device in devices.values()]
 
 
+def range_test(a: NodeProcess, b: NodeProcess) -> None:
+    """`waypost radio test` on one, `waypost radio watch` on the other."""
+    with subprocess.Popen(b.command("radio", "watch", "--json"), stdout=subprocess.PIPE, text=True, cwd=ROOT) as watch:
+        try:
+            done = subprocess.run(a.command("radio", "test", "--count", "2", "--every", "6", "--json"), timeout=SECONDS,
+                                  capture_output=True, text=True, check=True, cwd=ROOT)
+        finally:
+            watch.kill()
+        seen = [json.loads(line) for line in watch.stdout or () if line.endswith("\n")]
+    summary = json.loads(done.stdout.splitlines()[-1])
+    (other,) = summary["nodes"]
+    assert summary["sent"] == 2 and other["node"] == hashlib.sha256(bytes.fromhex(b.key)).hexdigest()[:16]
+    assert 1 <= other["echoes"] <= 2 and other["there"]["rssi_dbm_max"] == other["here"]["rssi_dbm_max"] == -80
+    assert {event["kind"] for event in seen if event["event"] == "heard"} >= {0x0E}
+    assert "sent" in {event.get("state") for event in seen}
+
+
 def test_what_is_written_crosses_by_radio_alone(tmp_path: Path) -> None:
     """The same story over RNodes and over Meshtastic devices, at the same time since most of it is waiting."""
 
@@ -79,6 +100,7 @@ def test_what_is_written_crosses_by_radio_alone(tmp_path: Path) -> None:
         a, b = (NodeProcess(str(folder / name), settings=one) for name, one in zip("ab", settings, strict=True))
         with running(a, b):
             until(lambda: all(n.cli("status")["links"]["lora"]["state"] == "up" for n in (a, b)), 30, 0.3)
+            range_test(a, b)
             id = a.cli("board", "post", "The bridge at Mill Lane is closed")["id"]
             until(lambda: [row["id"] for row in b.cli("board", "list")] == [id], SECONDS, 0.3)
             until(lambda: a.cli("board", "list")[0]["radio"][0]["state"] == "sent", 10, 0.3)
