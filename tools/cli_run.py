@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from edge.config import Config
 
+CARD_STATE = "/run/waypost/data-state"  # images/pi/root/usr/lib/waypost/data
 CACHE = os.path.join(sys.prefix, "waypost-pycache")
 
 
@@ -44,8 +45,18 @@ def plan(directory: str, overrides: list[str], as_json: bool) -> dict[str, Any]:
     return {
         "dir": directory, "json": as_json, "path": search_path(),
         "version": package_version(), "settings": settings.values, "links": links,
-        "problems": [str(problem) for problem in problems], "library": library,
+        "problems": [str(problem) for problem in problems], "library": library, "card": card_trouble(),
     }
+
+
+def card_trouble() -> str:
+    """On the SD-card image: why the card can't keep data and the node is in memory; "" where all is well."""
+    try:
+        with open(CARD_STATE, encoding="utf-8") as file:
+            said = file.read(500).strip()
+    except OSError:
+        return ""
+    return said.removeprefix("memory: ") if said.startswith("memory: ") else ""
 
 
 def become(start: dict[str, Any]) -> NoReturn:

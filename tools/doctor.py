@@ -17,6 +17,7 @@ from edge import keys
 from edge.errors import ConfigError, KeyFileError, StoreError, WaypostError
 from tools import cli_show as show
 from tools import clock, doctor_community, doctor_host, doctor_library, doctor_models, restart_cli
+from tools.cli_run import card_trouble
 from tools.doctor_host import BROKEN, NOTE, OK, Finding
 
 TYPE_CHECKING = False
@@ -52,7 +53,7 @@ def examine(directory: str, overrides: list[str]) -> list[Finding]:
     """All findings, in the order in which a person should mend them."""
     config, about_config = _config(directory, overrides)
     running, about_node = _node(directory)
-    found = [*doctor_host.python(), *doctor_host.packages(), *_directory(directory)]
+    found = [*doctor_host.python(), *doctor_host.packages(), *_card(), *_directory(directory)]
     if os.path.isdir(directory) and not os.access(directory, os.R_OK | os.X_OK):
         return found  # nothing in it can be looked at, and what seems not to be there may well be
     found += [*about_config, *_identity(directory), *_database(directory, config), *_clock(directory), *about_node]
@@ -71,6 +72,14 @@ def boot_test(directory: str, overrides: list[str]) -> list[Finding]:
         return [*found, Finding("node", BROKEN, "it does not run", "see the log: journalctl -u waypost")]
     config = settings.load(directory, overrides)[0]
     return [*found, doctor_host.page(config)] if config["web.enabled"] else found
+
+
+def _card() -> list[Finding]:
+    said = card_trouble()
+    if not said:
+        return []
+    return [Finding("card", BROKEN, f"the card can't keep data: {said}; the node is in memory",
+                    "power off, put in a new card with the image; what is new since then is lost")]
 
 
 def _directory(directory: str) -> list[Finding]:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from edge.core.link import Driver
 
 LOCK_NAME = "waypost.lock"
+CARD = "the card can't keep data, all new is forgotten at power-off; put in a new card"
 DATABASE_NAME = "waypost.db"
 
 
@@ -111,6 +112,8 @@ class Run:
             store.close()
 
     async def _start(self, seed: bytes, store: Store) -> None:
+        if self.start.get("card"):
+            self.node.troubles["card"] = ("memory", f"{CARD}: {self.start['card']}")
         if self.start["problems"]:
             self.node.troubles["config"] = ("config", "; ".join((*self.start["problems"], "safe defaults are used")))
         self.guard.tell(self.node.trouble)

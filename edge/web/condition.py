@@ -10,7 +10,7 @@ from typing import Any
 
 WELL, ATTENTION, ILL = "well", "attention", "ill"
 QUALITY_PEERS = 2  # edge.core.hlc: from here on the time is known
-_WORST_FIRST = ("store", "safe", "config", "clock", "link")
+_WORST_FIRST = ("card", "store", "safe", "config", "clock", "link")
 
 
 def condition(facts: dict[str, Any]) -> tuple[str, list[dict[str, str]]]:
@@ -30,4 +30,4 @@ def condition(facts: dict[str, Any]) -> tuple[str, list[dict[str, str]]]:
     missing.sort(key=lambda item: _WORST_FIRST.index(item["code"]))
     if not missing:
         return WELL, missing
-    return (ILL if missing[0]["code"] == "store" else ATTENTION), missing
+    return (ILL if missing[0]["code"] in ("card", "store") else ATTENTION), missing

@@ -20,7 +20,7 @@ import pytest
 from edge import keys
 from edge.store.store import Store
 from tests.cli.kit import cli, cli_json
-from tools import clock, doctor, doctor_host
+from tools import cli_run, clock, doctor, doctor_host
 
 SETTINGS = ("--set", "web.port=0", "--set", "lan.port=0")
 
@@ -297,3 +297,14 @@ def test_a_running_node_tells_its_troubles(node: pathlib.Path, monkeypatch: pyte
 
 def test_doctor_reports_as_documented(node: pathlib.Path) -> None:
     assert all(one["state"] in ("ok", "note", "broken") for one in cli_json("--dir", node, *SETTINGS, "doctor"))
+
+
+def test_a_card_that_is_dead_is_named(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = tmp_path / "data-state"
+    monkeypatch.setattr("tools.cli_run.CARD_STATE", str(state))
+    state.write_text("card\n")
+    assert "card" not in [row["check"] for row in json.loads(cli("--dir", tmp_path, "doctor", "--json")[1])]
+    state.write_text("memory: it has become read-only\n")
+    code, out, _ = cli("--dir", tmp_path, "doctor")
+    assert code == 1 and "can't keep data: it has become read-only" in out and "put in a new card" in out
+    assert cli_run.plan(str(tmp_path), [], False)["card"] == "it has become read-only", "the page says it too"

@@ -22,6 +22,7 @@ STATIC = Path(__file__).parents[2] / "edge/web/static"
      ["clock", "link"]),
     ({"trouble": [{"part": "lan", "reason": "start", "text": "no network"},
                   {"part": "store", "reason": "store", "text": "read-only disk"}]}, ILL, ["store", "link"]),
+    ({"trouble": [{"part": "card", "reason": "memory", "text": "read-only"}]}, ILL, ["card"]),
     ({"trouble": [{"part": "config", "reason": "syntax", "text": "line 3"}]}, ATTENTION, ["config"]),
 ])  # fmt: skip
 def test_condition(facts: dict[str, Any], state: str, codes: list[str]) -> None:

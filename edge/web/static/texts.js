@@ -21,6 +21,7 @@ export const TEXTS = {
 
     missing: {
       clock: "The node is not sure what time it is. Times on the board may be off until it meets a neighbour or a clock.",
+      card: "The node's memory card is broken. It still works, but forgets everything when it is switched off. Please tell the person who looks after it.",
       store: "The node can't write to its memory card. New notices can't be kept. Please tell the person who looks after it.",
       safe: "The node has failed to start several times, so it does only the least: messages, alerts and this page. Please tell the person who looks after it.",
       config: "The node's settings have a mistake, so it runs with safe ones. Please tell the person who looks after it.",
