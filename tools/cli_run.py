@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from edge.config import Config
 
-CARD_STATE = "/run/waypost/data-state"  # images/pi/root/usr/lib/waypost/data
+CARD_STATE = "/run/waypost/data-state"  # images/pi/files/usr/lib/waypost/data
 CACHE = os.path.join(sys.prefix, "waypost-pycache")
 
 

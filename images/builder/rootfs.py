@@ -118,7 +118,7 @@ class Root:
                         self.tree.file(f"{_SITE}/{name}", wheel.read(name))
         self.tree.file("usr/bin/waypost", "#!/usr/bin/python3 -I\nimport sys\n\nfrom tools.cli import main\n\n"
                        "sys.exit(main())\n", 0o755)
-        self.tree.add_folder(os.path.join(self.recipe, "root"))
+        self.tree.add_folder(os.path.join(self.recipe, "files"))
         self._user()
         self.tree.file("etc/hostname", "waypost\n")
         self.tree.file("etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")

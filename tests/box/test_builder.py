@@ -108,8 +108,8 @@ def test_the_lists_of_the_recipe_can_be_read() -> None:
 
 
 def test_every_unit_of_ours_is_started_or_started_by_another() -> None:
-    folder = RECIPE / "root/etc/systemd/system"
-    text = (RECIPE / "units.txt").read_text() + (RECIPE / "root/etc/udev/rules.d/80-waypost.rules").read_text()
+    folder = RECIPE / "files/etc/systemd/system"
+    text = (RECIPE / "units.txt").read_text() + (RECIPE / "files/etc/udev/rules.d/80-waypost.rules").read_text()
     for path in folder.glob("*.service"):
         timer = path.with_suffix(".timer")
         assert path.name.replace("@.", "@") in text.replace("@%k.", "@") or timer.exists(), path.name
