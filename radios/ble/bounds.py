@@ -29,7 +29,7 @@ class Pace(LinkPace):
 
     handshake_ms = 15000
     goodbye_ms = 1500
-    connect_ms = 12000
+    connect_ms = 8000
     scan_ms = 4000
     rest_ms = 16000  # between two scans
     saving_factor = 6  # times as long where power is short

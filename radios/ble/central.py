@@ -22,10 +22,9 @@ class CentralWay(Way):
     """A connection that we made. `info`: what the node says of itself."""
 
     def __init__(self, client: Any, in_characteristic: Any, info: gatt.Info) -> None:
+        super().__init__()
         self.place = str(client.address)
         self.info = info
-        self.on_value = _nobody
-        self.on_lost = _nobody
         self._client = client
         self._in = in_characteristic
 
@@ -112,10 +111,6 @@ async def _hang_up(client: Any) -> None:
             await client.disconnect()
     except (OSError, EOFError, TimeoutError, _bleak().exc.BleakError):
         pass  # it is over, or the stack is
-
-
-def _nobody(*_value: bytes) -> None:
-    """Before there is a session, a value or an end has nobody to be told."""
 
 
 def _bleak() -> Any:

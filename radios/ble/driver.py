@@ -211,8 +211,11 @@ class BleDriver(SessionDriver):
             for near in self._targets():
                 if not self._make_room(near):
                     break
-                if self._near.take(near, _now_ms()):
-                    await self._dial(stack, near, connect)
+                if not near.key and not self._near.take_stranger(_now_ms()):
+                    break
+                await self._dial(stack, near, connect)
+                if not near.key:
+                    break  # strangers come last, one at a time: what they say of themselves may not be so
             self._end_some()
             await self._rest()
 
@@ -275,8 +278,8 @@ class BleDriver(SessionDriver):
         """Whom to connect to, the most urgent first."""
         now_ms = _now_ms()
         targets = [near for near in self._near.nodes.values() if self._is_target(near, now_ms)]
-        targets.sort(key=lambda near: (near.beacon.condition in (0, 3), not self._has_news(near, now_ms),
-                                       near.met_ms or 0, -near.rssi_dbm))
+        targets.sort(key=lambda near: (not near.key, near.beacon.condition in (0, 3),
+                                       not self._has_news(near, now_ms), near.met_ms or 0, -near.rssi_dbm))
         return targets
 
     def _make_room(self, near: Near) -> bool:
@@ -337,7 +340,10 @@ class BleDriver(SessionDriver):
     def _way_in(self, way: Way) -> bool:
         """A central has written its first value."""
         inbound = sum(1 for session in self._live if not session.initiator)
-        if self._stopping or inbound >= self._in_max + bounds.WAYS_IN_SPARE or not self._accept.take(_now_ms()):
+        near = self._near.nodes.get(way.place)
+        known = near is not None and near.key != b""  # by this address; strangers share what the others leave them
+        if (self._stopping or inbound >= self._in_max + bounds.WAYS_IN_SPARE
+                or not (known or self._accept.take(_now_ms()))):
             self._count("refused")
             return False
         self._session(False, way)
@@ -414,8 +420,16 @@ class BleDriver(SessionDriver):
         super().lost(session, reason)
 
     def _room_for(self, session: Any) -> bool:
+        """A guest gives way to a member."""
         out, inbound = self._roles()
-        return bool(out < self._out_max if session.initiator else inbound < self._in_max)
+        if session.initiator:
+            return bool(out < self._out_max)
+        if inbound >= self._in_max and self._guests and not session.guest:
+            guest = min(self._guests, key=lambda one: one.moved_s)
+            guest.close("busy")
+            self._guests.discard(guest)
+            return True
+        return bool(inbound < self._in_max)
 
     def _has_gone(self, session: Any) -> None:
         if session.guest:

@@ -90,8 +90,8 @@ class Joiner:
         """The records that this value completes, in order. Raises CodecError ble.fragment, ble.order, ble.oversize."""
         if len(value) < 2:
             raise CodecError("ble.fragment")
-        ahead = ((value[0] & 0x3F) - self._number) % NUMBERS
-        if ahead:
+        if value[0] & 0x3F != self._number:
+            ahead = ((value[0] & 0x3F) - self._number) % NUMBERS
             if ahead > EARLY_MAX or value[0] & 0x3F in self._early or len(value) > VALUE_BYTES_MAX:
                 raise CodecError("ble.order")
             self._early[value[0] & 0x3F] = bytes(value)

@@ -162,6 +162,7 @@ class _PeripheralWay(Way):
     """A connection that a central made. subscribed: where notifications are signals."""
 
     def __init__(self, bus: Bus, device: str, subscribed: asyncio.Event | None, gone: Callable[[str], None]) -> None:
+        super().__init__()
         self.place = device.rpartition("/dev_")[2].replace("_", ":")
         self.mtu = _MTU_MIN
         self._bus = bus

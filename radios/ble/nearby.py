@@ -1,8 +1,7 @@
 """Who is near, by their beacons, and whom to connect to next.
 
 Pure: it is told what was heard and how attempts ended, and is asked; no radio, no clock. Of two nodes the one with the
-lower number connects; somebody in trouble comes first, then who holds something else than we do. A beacon is never
-believed beyond that. PROTOCOL 16.1 and 16.4.
+lower number connects. A beacon is never believed beyond that. PROTOCOL 16.1 and 16.4.
 """
 
 from __future__ import annotations
@@ -71,9 +70,9 @@ class Nearby:
             return False
         return self._node < near.beacon.node or now_ms - near.first_ms >= self._pace.yield_ms
 
-    def take(self, near: Near, now_ms: int) -> bool:
-        """Before a connection is tried: False when strangers have had their share for now."""
-        return bool(near.key) or self._strangers.take(now_ms, 60)
+    def take_stranger(self, now_ms: int) -> bool:
+        """Before a connection to somebody whom we never met is tried: False when such have had their share for now."""
+        return bool(self._strangers.take(now_ms, 60))
 
     def met(self, near: Near, key: bytes, now_ms: int) -> None:
         """There is a session with it."""

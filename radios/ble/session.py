@@ -52,6 +52,7 @@ class BleSession(Session):
         self._began = self._ending = self._lost = False
         way.on_value = self._value
         way.on_lost = self._way_lost
+        self.begin()
         self._task = loop.create_task(self._run())
 
     @property
@@ -71,8 +72,6 @@ class BleSession(Session):
         self._began = True
         reason = "closed"
         try:
-            if self.begin():
-                self.took()  # what came with the connection
             await self._write_all()
         except (WayLost, asyncio.CancelledError):
             pass  # gone or aborted: all that is left is to close
@@ -102,10 +101,13 @@ class BleSession(Session):
 
     async def _write(self, record: bytes) -> None:
         room_bytes = min(self._way.room_bytes, ROOM_BYTES_MAX, self._window_bytes // 2)
+        write, joiner = self._way.write, self._joiner
+        most = self._window_bytes - room_bytes
         for value in self._splitter.split(record, room_bytes):
-            await self._way.write(value, value[0] & LAST != 0)
-            await self._credit()
-            while self._under_way() + room_bytes > self._window_bytes and not self._lost:
+            await write(value, value[0] & LAST != 0)
+            if joiner.taken - self._told >= CREDIT_EVERY_BYTES:
+                await self._credit()
+            while self._under_way() > most and not self._lost:
                 await self._wait()
         if not self.queue.bytes and not self._puts:
             self._drained()
@@ -121,13 +123,14 @@ class BleSession(Session):
 
     async def _wait(self) -> None:
         """Until something happens; a credit goes first."""
-        await self._credit()
+        if self._joiner.taken - self._told >= CREDIT_EVERY_BYTES:
+            await self._credit()
         await self._news.wait()
         self._news.clear()
 
     async def _credit(self) -> None:
-        """Say what was taken in, if it is time to."""
-        if self._joiner.taken - self._told >= CREDIT_EVERY_BYTES and not self._paused and not self.reason:
+        """Say what was taken in, unless we take no more for now."""
+        if not self._paused and not self.reason:
             self._told = self._joiner.taken
             await self._way.write(self._splitter.credit(self._told), True)
 
@@ -149,8 +152,7 @@ class BleSession(Session):
             return
         if self._joiner.waiting and self._gap is None:
             self._gap = self._loop.call_later(self._gap_ms / 1000, self._gap_stays, self._joiner.taken)
-        if self._began:
-            self.took()
+        self.took()
         self._news.set()
 
     def _gap_stays(self, taken: int) -> None:

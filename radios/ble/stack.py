@@ -39,14 +39,14 @@ TEXTS = {
     Reason.NO_BLUEZ: "bluetoothd does not run: install bluez and start it (systemctl enable --now bluetooth)",
     Reason.NO_PERMISSION: "this user may not use Bluetooth: add it to the group bluetooth, then start the node again",
     Reason.NO_ADAPTER: "no Bluetooth adapter is there: plug one in, or switch it on in the firmware's settings",
-    Reason.WRONG_ADAPTER: "the adapter that ble.adapter names is not there",
+    Reason.WRONG_ADAPTER: "the adapter that ble.adapter names is not there: name one that is, or none",
     Reason.BLOCKED: "the Bluetooth adapter is blocked: rfkill unblock bluetooth",
     Reason.OFF: "the Bluetooth adapter is off and could not be switched on: bluetoothctl power on",
     Reason.NO_PERIPHERAL: "this adapter can't be found by others (no GATT server or advertising): the node connects to "
                           "others only",
     Reason.ADVERT_REFUSED: "the system refuses to advertise, so others can't find this node, and it connects to them "
                            "only: update the kernel and bluez, or give the node CAP_NET_ADMIN",
-    Reason.OLD_BLUEZ: "this BlueZ is too old, 5.66 or newer is needed",
+    Reason.OLD_BLUEZ: "this BlueZ is too old: update bluez, 5.66 or newer is needed",
     Reason.LOST: "Bluetooth has gone (bluetoothd ended, or the adapter was pulled); it is taken up when it is back",
     Reason.INTERNAL: "a fault in the node's own code; please report it",
 }
@@ -65,14 +65,16 @@ class WayLost(Exception):
 
 
 class Way:
-    """One connection as a carrier of ATT values, in either role. The owner sets on_value and on_lost before `open`.
+    """One connection as a carrier of ATT values, in either role. The owner sets on_value and on_lost.
 
     place: where the other side is, for people. on_value(value) and on_lost() come from the event loop.
     """
 
     place = ""
-    on_value: Callable[[bytes], None]
-    on_lost: Callable[[], None]
+
+    def __init__(self) -> None:
+        self.on_value: Callable[[bytes], None] = _nobody
+        self.on_lost: Callable[[], None] = _nobody
 
     @property
     def room_bytes(self) -> int:
@@ -86,6 +88,10 @@ class Way:
     async def close(self) -> None:
         """End the connection; returns when it is over, or when the stack no longer answers. Never raises."""
         raise NotImplementedError
+
+
+def _nobody(*_value: bytes) -> None:
+    """Before there is a session, a value or an end has nobody to be told."""
 
 
 class Stack:

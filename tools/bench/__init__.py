@@ -29,6 +29,7 @@ GROUPS = {
     "full": ("tools.bench.running", "memory of a node that has taken in 100,000 messages"),
     "lora": ("tools.bench.radio", "memory of a LoRa link with nothing to do"),
     "models": ("tools.bench.models", "a local model: the cost of the way to it, cancelling, memory"),
+    "ble": ("tools.bench.ble", "goodput of BLE beside bare writes, on virtual radios"),
     "leaf": ("tools.bench.leaf", "memory of a MicroPython leaf"),
 }
 

@@ -27,6 +27,8 @@ class Air(LocalLink):
         self.on_data: Callable[[controller.Controller, bytes], bool] | None = None
         self.deaf: set[tuple[controller.Controller, controller.Controller]] = set()  # (who speaks, who can't hear it)
         self.packets = 0
+        self.bytes_per_s = 0  # of each sender; 0: as fast as it goes
+        self._free_s: dict[controller.Controller, float] = {}
 
     def send_acl_data(self, sender_controller: controller.Controller, destination_address: hci.Address,
                       transport: core.PhysicalTransport, data: bytes) -> None:
@@ -39,13 +41,23 @@ class Air(LocalLink):
         if self.on_data is not None and not self.on_data(sender_controller, data):
             self.cut(sender_controller, destination_address)
             return
-        asyncio.get_running_loop().call_soon(receiver.on_link_acl_data, connection.self_address, transport, data)
+        loop = asyncio.get_running_loop()
+        if not self.bytes_per_s:
+            loop.call_soon(receiver.on_link_acl_data, connection.self_address, transport, data)
+            return
+        begins_s = max(self._free_s.get(sender_controller, 0), loop.time())
+        self._free_s[sender_controller] = ends_s = begins_s + len(data) / self.bytes_per_s
+        loop.call_at(ends_s, receiver.on_link_acl_data, connection.self_address, transport, data)
 
     def send_advertising_pdu(self, sender_controller: controller.Controller, packet: ll.AdvertisingPdu) -> None:
-        """Only to those who hear the sender."""
+        """Only to those who hear the sender. A request to connect arrives at once: two can't cross on one channel."""
         loop = asyncio.get_running_loop()
-        for other in self.controllers:
-            if other is not sender_controller and (sender_controller, other) not in self.deaf:
+        for other in list(self.controllers):
+            if other is sender_controller or (sender_controller, other) in self.deaf:
+                continue
+            if isinstance(packet, ll.ConnectInd):
+                other.on_ll_advertising_pdu(packet)
+            else:
                 loop.call_soon(other.on_ll_advertising_pdu, packet)
 
     def send_ll_control_pdu(self, sender_address: hci.Address, receiver_address: hci.Address,
@@ -71,13 +83,30 @@ class Controller(controller.Controller):
 
     def on_hci_le_create_connection_cancel_command(self, command: Any) -> Any:
         """Vol 4, Part E, 7.8.13: the pending connection fails as unknown."""
-        pending, self.pending_le_connection = self.pending_le_connection, None
-        if pending is not None:
-            asyncio.get_running_loop().call_soon(self.send_hci_packet, hci.HCI_LE_Connection_Complete_Event(
-                status=hci.HCI_UNKNOWN_CONNECTION_IDENTIFIER_ERROR, connection_handle=0, role=0, peer_address_type=0,
-                peer_address=hci.Address.ANY, connection_interval=0, peripheral_latency=0, supervision_timeout=0,
-                central_clock_accuracy=0))
+        if self.pending_le_connection is not None:
+            self._fail_pending(hci.HCI_UNKNOWN_CONNECTION_IDENTIFIER_ERROR)
         return super().on_hci_le_create_connection_cancel_command(command)
+
+    def create_le_connection(self, peer_address: hci.Address) -> None:
+        """Two nodes have one connection at most; bumble's goes on trying while there is one."""
+        if peer_address in self.le_connections:
+            self._fail_pending(hci.HCI_CONNECTION_ALREADY_EXISTS_ERROR)
+            return
+        super().create_le_connection(peer_address)
+        other = self.link.find_le_controller(peer_address) if self.link else None
+        if other is None or self.le_connections[peer_address].self_address not in other.le_connections:
+            asyncio.get_running_loop().call_soon(self._not_established, peer_address)
+
+    def _not_established(self, peer_address: hci.Address) -> None:
+        """The other side was not listening: the link layer finds out when nothing comes back."""
+        if peer_address in self.le_connections:
+            self.on_le_disconnected(self.le_connections[peer_address], 0x3E)
+
+    def _fail_pending(self, status: int) -> None:
+        self.pending_le_connection = None
+        asyncio.get_running_loop().call_soon(self.send_hci_packet, hci.HCI_LE_Connection_Complete_Event(
+            status=status, connection_handle=0, role=0, peer_address_type=0, peer_address=hci.Address.ANY,
+            connection_interval=0, peripheral_latency=0, supervision_timeout=0, central_clock_accuracy=0))
 
 
 class PatientHost(Host):

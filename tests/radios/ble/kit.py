@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from radios.ble import bounds
+from edge.core.noise import Channel
+from radios import controls
+from radios.ble import bounds, fragments, gatt
 from radios.ble.driver import BleDriver
 from tests.radios.ble.air import Air, Radio
-from tests.radios.ble.virtual import VirtualStack
+from tests.radios.ble.virtual import VirtualStack, hang_up
 from tests.radios.contract import Heard, identity
 
 
@@ -58,12 +61,26 @@ class Village:
 
 @asynccontextmanager
 async def village() -> AsyncIterator[Village]:
-    """A place for drivers. What asyncio would only log is a failure here."""
+    """A place for drivers. What asyncio would only log is a failure here, but for a habit of bumble's: it gives the
+    answer to a request to a caller that has been cancelled."""
     failures: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+
+    def failed(_loop: Any, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), asyncio.InvalidStateError):
+            failures.append(context)
+
+    asyncio.get_running_loop().set_exception_handler(failed)
     async with AsyncExitStack() as stack:
         yield Village(stack)
-    assert not failures
+    if failures:
+        raise AssertionError(failures)
+
+
+async def until(condition: Callable[[], Any], seconds: float = 8) -> None:
+    """Wait for what no event tells of."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 def lower_first(*numbers: int) -> list[int]:
@@ -71,3 +88,79 @@ def lower_first(*numbers: int) -> list[int]:
     from radios.ble.beacon import node_of
 
     return sorted(numbers, key=lambda number: node_of(identity(number)[1]))
+
+
+class Phone:
+    """A central made by hand, which speaks the service by bumble's own client: whatever a driver may meet out there."""
+
+    def __init__(self, radio: Radio, number: int = 99, community: bytes | None = None) -> None:
+        self.radio = radio
+        self.channel: Any = Channel(True, *identity(number), os.urandom(8), os.urandom(32), community)
+        self.records: asyncio.Queue[bytes] = asyncio.Queue()
+        self.values: list[bytes] = []
+        self.splitter = fragments.Splitter()
+        self.joiner = fragments.Joiner()
+        self.joiner.record_bytes_max = gatt.RECORD_BYTES_MAX
+        self.gone = asyncio.Event()
+        self.gives_credit = True
+        self._told = 0
+
+    async def connect(self, address: str, mtu: int = 247) -> gatt.Info:
+        """Connect, read INFO, subscribe."""
+        self.connection = await self.radio.connect(address, 5)
+        self.connection.once("disconnection", lambda _reason: self.gone.set())
+        client = self.connection.gatt_client
+        if mtu > 23:
+            await client.request_mtu(mtu)
+        service = (await client.discover_service(gatt.SERVICE))[0]
+        found = {str(one.uuid): one for one in await client.discover_characteristics((), service)}
+        self._in, out, info = (next(one for uuid, one in found.items() if uuid.lower().startswith(name[:8]))
+                               for name in (gatt.IN, gatt.OUT, gatt.INFO))
+        await out.subscribe(self._heard)
+        return gatt.unpack_info(bytes(await info.read_value()))
+
+    def _heard(self, value: bytes) -> None:
+        self.values.append(value)
+        for record in self.joiner.add(bytes(value)):
+            self.records.put_nowait(record)
+        if self.gives_credit and self.joiner.taken - self._told >= fragments.CREDIT_EVERY_BYTES:
+            self._told = self.joiner.taken
+            asyncio.ensure_future(self.write(self.splitter.credit(self._told), False))
+
+    async def write(self, value: bytes, response: bool = True) -> None:
+        """One value."""
+        await self._in.write_value(value, response)
+
+    async def put(self, record: bytes) -> None:
+        """One record."""
+        for value in self.splitter.split(record, self.connection.att_mtu - 3):
+            await self.write(value, value[0] & fragments.LAST != 0)
+
+    async def record(self) -> bytes:
+        """The next one that comes."""
+        async with asyncio.timeout(5):
+            return await self.records.get()
+
+    async def shake(self) -> None:
+        """The handshake, up to READY both ways."""
+        await self.put(self.channel.start())
+        await self.put(self.channel.shake(await self.record()))
+        assert controls.unpack_control(self.channel.open(await self.record()))[0] == controls.READY
+        await self.say(controls.pack_control(controls.READY, 0))
+
+    async def say(self, plaintext: bytes) -> None:
+        """One sealed plaintext."""
+        await self.put(self.channel.seal(plaintext))
+
+    async def hear(self) -> bytes:
+        """The next plaintext."""
+        return bytes(self.channel.open(await self.record()))
+
+    async def ended(self) -> None:
+        """Wait until the other side has hung up."""
+        async with asyncio.timeout(5):
+            await self.gone.wait()
+
+    async def hang_up(self) -> None:
+        """End it."""
+        await hang_up(self.connection)

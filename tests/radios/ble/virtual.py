@@ -183,6 +183,7 @@ class PeripheralWay(Way):
     """A connection that a central made."""
 
     def __init__(self, stack: VirtualStack, connection: Any) -> None:
+        super().__init__()
         self.place = str(connection.peer_address).partition("/")[0]
         self._stack = stack
         self._connection = connection
