@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -16,6 +17,9 @@ from tools.box.slots import Slots, other
 
 CONFIG = (pathlib.Path(ROOT) / "images/pi/config.txt").read_bytes().replace(b"\n", b"\r\n")
 INIT = (pathlib.Path(ROOT) / "images/pi/init").read_text()
+
+
+pytestmark = pytest.mark.skipif(shutil.which("busybox") is None, reason="busybox is not installed")
 
 
 def boot(folder: pathlib.Path) -> pathlib.Path:
@@ -30,7 +34,13 @@ def init_settles(folder: pathlib.Path, slot: str) -> str:
     code = INIT[start:end].replace("/boot/", f"{folder}/").replace("/run/waypost/", f"{folder}/")
     code = code.replace("mount -o remount,rw /boot", "true") + "fi\n"
     head = f"say() {{ echo \"$*\"; }}\nmounted=yes\nslot={slot}\nother={other(slot)}\n"
-    done = subprocess.run(["sh", "-u", "-c", head + code], capture_output=True, text=True, check=True)
+    tools = folder / "bin"  # the programs that it has on the box: busybox, and nothing else
+    if not tools.exists():
+        tools.mkdir()
+        subprocess.run(["busybox", "--install", "-s", str(tools)], check=True)
+    done = subprocess.run(["busybox", "sh", "-u", "-c", head + code], capture_output=True, text=True, check=True,
+                          env={"PATH": str(tools)})
+    assert not done.stderr, done.stderr
     return done.stdout
 
 

@@ -33,6 +33,7 @@ tests)
     command -v node >/dev/null || missing+=(nodejs) # the second decoder of the protocol
     command -v mcopy >/dev/null || missing+=(mtools) # waypost flash
     command -v mkfs.vfat >/dev/null || missing+=(dosfstools)
+    command -v busybox >/dev/null || missing+=(busybox-static) # the image's first program runs in it
     for shell in zsh fish; do # their completion scripts
         command -v $shell >/dev/null || missing+=($shell)
     done
