@@ -11,8 +11,8 @@ import sys
 
 from edge.core import alert, cbor, limits
 from edge.errors import BadRequest, WaypostError
-from edge.services import alertform, alertrows, captime, captree
-from edge.services.alerts import check_meant
+from edge.services import alertform, alertrows, capthin, captime, captree
+from edge.services.alerts import TREE_BYTES_MAX, check_meant
 from tools import cli_show as show
 from tools.alert_view import alert_lines
 from tools.cap import reader, writer
@@ -120,7 +120,7 @@ def _tell_sent(args: argparse.Namespace, made: dict[str, Any], path: str) -> Non
     if made["cut"]:
         print("  the whole text follows in a second message" if made["details"] else "  the text was cut")
     if made["left_out"]:
-        print("  its details are too long to be carried")
+        print(f"  too long to be carried whole; left out: {', '.join(made['left_out'])}")
     if not made["official"]:
         print("  this node has no certificate for alerts: others see it as a neighbour's report (waypost cert)")
 
@@ -173,10 +173,10 @@ def _import(args: argparse.Namespace) -> int:
     try:
         for path in paths:
             try:
-                tree = reader.read(path)
+                tree, left_out = capthin.thin(reader.read(path), TREE_BYTES_MAX)
                 made = _would_send(tree) if client is None else client.call(
                     "alert.import@1", {"tree": cbor.encode(tree)})
-                results.append({"path": path, **made})
+                results.append({"path": path, **made} | ({} if "known" in made else {"left_out": left_out}))
             except WaypostError as error:
                 if error.code not in ("bad_request", "not_found"):
                     raise
@@ -208,7 +208,8 @@ def _tell_import(args: argparse.Namespace, result: dict[str, Any]) -> None:
     elif "would_send" in result:
         sends = result["would_send"]
         print(f"{path}: {sends['air_bytes']} bytes on a radio, {sends['details_bytes']} bytes of details"
-              + (f"; it expired at {result['expired']} and would be refused" if result["expired"] else ""))
+              + (f"; it expired at {result['expired']} and would be refused" if result["expired"] else "")
+              + (f"; left out: {', '.join(result['left_out'])}" if result["left_out"] else ""))
         print(f"  {show.clean(sends['headline'])}")
         for name in ("severity", "urgency", "certainty", "instruction", "issuer"):
             if sends[name]:

@@ -31,7 +31,7 @@ _VERBS = (
     Verb("stop", "stop", "stop models and relaying; alerts, beacons and this console go on",
          question="This stops models and relaying until somebody types resume. Type yes to go on."),
     Verb("resume", "resume", "end a stop that was made here"),
-    Verb("halt", "halt", "the halt of the community: show"),
+    Verb("halt", "halt", "the halt of the community: show", alone="halt show"),
     Verb("log", "log", "the last lines of the log"),
     Verb("tail", "log --follow", "follow the log; ^C ends"),
     Verb("trace", "trace", "what the node did last"),

@@ -13,7 +13,7 @@ from edge.core import message as messages
 from edge.core.cbor import CodecError
 from edge.errors import BadRequest, NotFound, Unauthorized
 from edge.ports import ANCHOR
-from edge.services import alertform, alertrows, captime, captree, params
+from edge.services import alertform, alertrows, capthin, captime, captree, params
 from edge.services.offered import service
 from edge.services.service import REQUIRED, Field
 
@@ -31,6 +31,7 @@ REPORT_TTL_S = 43200  # what a neighbour reports is over or confirmed by then
 REPORT_RADIUS_M = 5000
 ISSUED_TTL_S_MAX = 30 * 86400
 CANCEL_LONGER_S = 3600  # than what it cancels
+TREE_BYTES_MAX = limits.BODY_BYTES_MAX - 32  # beside the id of its ALERT
 _FRAME_REST_BYTES = limits.ALERT_AIR_BYTES_MAX - limits.ALERT_BODY_AIR_BYTES_MAX
 _STANCES = {"confirm": alert.CONFIRM, "dispute": alert.DISPUTE, "withdraw": alert.WITHDRAW}
 _ID = params.text("id", 32, "its id, or the first 8 digits of it or more")
@@ -54,7 +55,7 @@ class Alerts:
             service("alert.report", (
                 params.text("headline", limits.ALERT_HEADLINE_BYTES_MAX, "what is the matter"),
                 params.text("name", limits.ALERT_NAME_BYTES_MAX, "who says so", None),
-                params.choice("severity", alert.SEVERITIES[:0:-1], "how bad it is"),
+                params.choice("severity", ("Severe", "Extreme", "Moderate", "Minor"), "how bad it is"),
                 params.whole("ttl_s", 600, 86400, "seconds until it ends", REPORT_TTL_S)), self.report),
             service("alert.judge", (
                 _ID, params.choice("stance", tuple(_STANCES), "what is said of it"),
@@ -151,7 +152,8 @@ class Alerts:
             others = sorted({kept.message.author.hex()[:16] for one in meant for kept in self._book.of_cap(one)})
             raise BadRequest("this node has not issued what it cancels", where="references",
                              hint=f"import it on {', '.join(others)}" if others else "there is nothing to cancel")
-        form = alertform.of_cap(given, ours)
+        form = alertform.of_cap(given, ours)  # of all that was given: its areas are not made smaller
+        form.tree, left_out = capthin.thin(given, TREE_BYTES_MAX)
         now_s = self._sure_s()
         ttl_s = alertform.TTL_S_DEFAULT if form.ends_s is None or not now_s else form.ends_s - now_s
         if given[captree.MSG_TYPE] == "Cancel":
@@ -159,7 +161,7 @@ class Alerts:
         if ttl_s <= 0:
             raise BadRequest(f"it expired at {captime.text(form.ends_s or 0)}", where="expires",
                              hint="nothing was sent")
-        return await self._issue(form, min(ttl_s, limits.TTL_S_MAX))
+        return await self._issue(form, min(ttl_s, limits.TTL_S_MAX)) | {"left_out": left_out}
 
     async def cancel(self, caller: Caller, id: str, reason: str | None) -> dict[str, Any]:
         kept = self._ours(id, "id")
@@ -178,7 +180,7 @@ class Alerts:
         more = None
         if details is not None:
             more = (await self._node.post(messages.ALERT, limits.LANE_COMMUNITY, ttl_s, None, details)).hex()
-        return {"id": id.hex(), "details": more, "cut": form.cut, "left_out": form.tree is not None and details is None,
+        return {"id": id.hex(), "details": more, "cut": form.cut, "left_out": [],
                 "official": self._book.papers.allows(self._node.key, certs.ALERT, self._sure_s()),
                 "air_bytes": _FRAME_REST_BYTES + form.air_bytes()}
 

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 ALERTS_MAX = 40
 PEOPLE_MAX = 200
+# what one answer has room for, so that it also goes to a phone over Bluetooth (PROTOCOL 16.5); the gravest come first
+LETTERS_MAX = 24000
+TEXT_LETTERS_MAX = 1500
+LANGUAGES_MAX = 4
+AREAS_MAX = 12
 _ALERT_KEYS = ("id", "author", "official", "kind", "time_ms", "expires_s", "here", "grave", "severity", "urgency",
                "certainty", "response", "status", "texts", "areas", "confirm", "dispute", "stance")
 _PERSON_KEYS = ("name", "state", "note", "where", "time_ms", "author")
@@ -36,8 +41,17 @@ class SafetyPages:
 
     async def alerts(self) -> dict[str, Any]:
         """GET /api/alerts"""
-        rows = await self._call("alert.list@1", {"limit": ALERTS_MAX})
-        return {"alerts": [{key: row[key] for key in _ALERT_KEYS} for row in rows or ()]}
+        shown: list[dict[str, Any]] = []
+        letters = 0
+        for row in await self._call("alert.list@1", {"limit": ALERTS_MAX}) or ():
+            one = {key: row[key] for key in _ALERT_KEYS}
+            one["texts"] = [{name: _cut(text) for name, text in said.items()} for said in row["texts"][:LANGUAGES_MAX]]
+            one["areas"] = row["areas"][:AREAS_MAX]
+            letters += sum(len(text) for said in one["texts"] for text in said.values()) + 200
+            if letters > LETTERS_MAX and shown:
+                break
+            shown.append(one)
+        return {"alerts": shown}
 
     async def checkins(self) -> dict[str, Any]:
         """GET /api/checkins"""
@@ -64,6 +78,10 @@ class SafetyPages:
     async def _do(self, what: tuple[str, dict[str, bool]], body: bytes) -> Any:
         capability, fields = what
         return await self._call(capability, _given(body, fields))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= TEXT_LETTERS_MAX else text[:TEXT_LETTERS_MAX].rstrip() + "\u2026"
 
 
 def _given(body: bytes, fields: dict[str, bool]) -> dict[str, str]:

@@ -14,9 +14,9 @@ import xmlschema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.core import alert, cbor, limits, message, onair
+from edge.core import alert, cbor, limits, message, onair, place, sphere
 from edge.errors import BadRequest
-from edge.services import alertform, captree
+from edge.services import alertform, capthin, captree
 from edge.services.alertform import Place
 from edge.services.alerts import check_meant
 from tests.conftest import ROOT
@@ -305,3 +305,30 @@ def test_written_here_and_exported(schema: Any) -> None:
     again = alert.Short(alertform.of_cap(tree, []).body)
     assert again.areas == alert.Short(form.body).areas
     assert (again.codes, again.onset_s) == (alert.Short(form.body).codes, 1763700000)
+
+
+# --- what is too long
+
+
+def test_a_long_one_gives_up_what_people_can_do_without(schema: Any) -> None:
+    """A kilobyte of every kind, many times over: it fits, says what went, and holds whoever was meant."""
+    points = [f"{52 + n / 1000:.4f},{4 + (n * n % 97) / 500:.4f}" for n in range(400)]
+    codes = [text for n in range(90) for text in ("EMMA", f"NL{n}")]
+    area = {1: "a province", 2: [" ".join([*points, points[0]])], 4: codes}
+    info = {2: ["Met"], 3: "Storm", 5: "Immediate", 6: "Severe", 7: "Likely", 9: ["SAME", "SVR"],
+            12: "2090-01-01T00:00:00-00:00", 14: "Storm", 15: "It blows. " * 300, 19: ["name", "value " * 10] * 40,
+            20: [{1: "map", 2: "image/png", 4: "http://example.org/map"}], 21: [area]}
+    tree: dict[int, Any] = {1: "x", 2: "y", 3: "2026-11-25T12:00:00+01:00", 4: "Actual", 5: "Alert", 7: "Public"}
+    for count, least in ((1, []), (6, ["resources", "parameters", "event codes"])):
+        whole = {**tree, 14: [info] * count}
+        thinned, left_out = capthin.thin(whole, 15840)
+        assert len(cbor.encode(thinned)) <= 15840 < len(cbor.encode({**tree, 14: [info] * 6}))
+        assert left_out[:len(least)] == least and bool(left_out) == bool(least)
+        schema.validate(writer.xml(thinned))
+        captree.check(thinned)
+        for shape in (shape for one in thinned[14] for area in one[21] for kind, shape in captree.shapes(area)
+                      if kind == "circle"):
+            assert all(sphere.within(*place.degrees(point), *shape) for point in points)
+    huge = {**tree, 14: [{**info, 21: [{1: "x" * 60}] * 300}] * 40}
+    thinned, left_out = capthin.thin(huge, 15840)
+    assert left_out[-1] == "descriptions"  # more can't be done
