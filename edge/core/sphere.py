@@ -5,7 +5,7 @@ distance the straight line through it that two places make: right to a metre in 
 thousand between any two. Sines are sums of their series, for the core has no floats. PROTOCOL 18.2.
 """
 
-from edge.core.place import RADIUS_M_MAX
+from edge.core.place import RADIUS_M_MAX, kilometres, show
 
 _MILLION = 1000000
 _ONE = 1 << 30  # of sines and of vectors of length one
@@ -52,6 +52,12 @@ def inside(lat, lon, corners):
                 odd = not odd
         lat_a, lon_a, east_a = lat_b, lon_b, east_b
     return odd
+
+
+def said(lat, lon, radius_m):
+    """A circle in words, its centre to about a hundred metres: "5.0 km around 52.01,4.36"."""
+    near = [(micro + 500) // 1000 * 1000 for micro in (lat, lon)]
+    return "%s km around %s" % (kilometres(radius_m), show(near[0], near[1]))
 
 
 def _wrap(micro):

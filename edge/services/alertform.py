@@ -126,7 +126,7 @@ def info_of(short: alert.Short, description: str = "") -> Tree:
 def _area_of(one: Any) -> Tree:
     if not isinstance(one, str):
         text = f"{place.show(one[0], one[1])} {place.kilometres(one[2])}"
-        return {captree.AREA_DESC: text, captree.CIRCLE: [text]}
+        return {captree.AREA_DESC: sphere.said(*one), captree.CIRCLE: [text]}
     if one[:1] == "#":
         return {captree.AREA_DESC: one, captree.GEOCODE: [captree.GEOHASH, one[1:]]}
     return {captree.AREA_DESC: one}

@@ -11,7 +11,7 @@ of ids in hex}
 
 from __future__ import annotations
 
-from edge.core import alert, place
+from edge.core import alert, sphere
 from edge.services import alertform, captree
 
 TYPE_CHECKING = False
@@ -62,10 +62,9 @@ def texts(short: alert.Short, tree: Tree | None) -> list[dict[str, str]]:
 
 
 def areas(short: alert.Short, tree: Tree | None) -> list[str]:
-    """Where it is for: names first where there are any, circles as "LAT,LON KM"."""
+    """Where it is for, in words; circles as "5.0 km around 52.01,4.36"."""
     told = [area[captree.AREA_DESC] for info in (tree or {}).get(captree.INFO, ())
             for area in info.get(captree.AREA, ())]
     if told:
         return list(dict.fromkeys(told))
-    return [one if isinstance(one, str) else f"{place.show(one[0], one[1])} {place.kilometres(one[2])}"
-            for one in short.areas]
+    return [one if isinstance(one, str) else sphere.said(*one) for one in short.areas]

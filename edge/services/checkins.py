@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 TTL_S = 3 * 86400
 STATEMENTS_MAX = 5000
-_STATES = {"safe": checkin.SAFE, "help": checkin.HELP}
-_WORDS = {number: word for word, number in _STATES.items()}
+_STATES = {"safe": checkin.SAFE, "help": checkin.HELP, "need help": checkin.HELP}
+_WORDS = {checkin.SAFE: "safe", checkin.HELP: "help"}
 
 
 class CheckIns:
@@ -85,7 +85,8 @@ class CheckIns:
 
     async def listing(self, caller: Caller, state: str, limit: int) -> AsyncIterator[dict[str, Any]]:
         people = self.people()
-        for row in [row for row in people if state in ("all", row["state"])][:limit]:
+        wanted = _WORDS[_STATES[state]] if state in _STATES else ""
+        for row in [row for row in people if wanted in ("", row["state"])][:limit]:
             yield row
 
     def people(self) -> list[dict[str, Any]]:

@@ -85,6 +85,10 @@ def test_a_circle_around_a_shape() -> None:
     assert sphere.covering([(0, 179_000_000), (0, -179_000_000)])[2] < 112_000  # across the date line, the short way
 
 
+def test_a_circle_in_words() -> None:
+    assert sphere.said(52_011_595, -4_357_109, 5000) == "5.0 km around 52.012,-4.357"
+
+
 def test_inside_a_polygon() -> None:
     square = [(0, 0), (0, 10), (10, 10), (10, 0), (0, 0)]
     corners = [(lat * 1_000_000, lon * 1_000_000) for lat, lon in square]

@@ -68,7 +68,7 @@ def test_a_visitors_report_is_never_official(tmp_path: Path) -> None:
     hub.call("alert.report", VISITOR, headline="Smoke over the mill", name="Ann", severity="Severe")
     (row,) = hub.alerts()
     assert (row["official"], row["severity"], row["texts"][0]["issuer"]) == (False, "Severe", "Ann")
-    assert row["areas"] == ["52.011595,4.357109 5.0"]
+    assert row["areas"] == ["5.0 km around 52.012,4.357"]
     assert hub.safety.standing() == []
 
 

@@ -36,6 +36,9 @@ def test_seen_across_the_community(tmp_path: Path) -> None:
 def test_the_newest_of_a_node_counts(tmp_path: Path) -> None:
     (a,) = halls(tmp_path, "a")
     a.call("checkin.post", VISITOR, name="Ann Smith", state="help")
+    assert people(a) == [("Ann Smith", "help")]
+    a.call("checkin.post", VISITOR, name="Ann Smith", state="need help", note="as people say it")
+    assert people(a) == [("Ann Smith", "help")]
     a.call("checkin.post", VISITOR, name=" ann  SMITH ", state="safe")
     assert people(a) == [("ann  SMITH", "safe")]
 

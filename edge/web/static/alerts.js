@@ -22,12 +22,12 @@ function untilOf(row) {
     ? {hour: "numeric", minute: "2-digit"} : {weekday: "long", day: "numeric", month: "long", hour: "numeric", minute: "2-digit"})});
 }
 
-// "LAT,LON KM" and "#geohash" are for machines; names are for people.
+// A circle, as the node says it in English, in the reader's language.
 function areaOf(area) {
-  const circle = /^(-?[\d.]+),(-?[\d.]+) ([\d.]+)$/.exec(area);
+  const circle = /^([\d.]+) km around (-?[\d.]+),(-?[\d.]+)$/.exec(area);
   if (!circle) return area;
   const number = (text, digits) => Number(text).toLocaleString(tools.lang, {maximumFractionDigits: digits});
-  return tools.fill(texts.circle, {km: number(circle[3], 1), lat: number(circle[1], 3), lon: number(circle[2], 3)});
+  return tools.fill(texts.circle, {km: number(circle[1], 1), lat: number(circle[2], 3), lon: number(circle[3], 3)});
 }
 
 function judging(row) {
