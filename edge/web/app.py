@@ -30,6 +30,7 @@ STATIC = {
     "/": ("index.html", "text/html; charset=UTF-8"),
     "/texts.js": ("texts.js", "text/javascript; charset=UTF-8"),
     "/node.js": ("node.js", "text/javascript; charset=UTF-8"),
+    "/ask.js": ("ask.js", "text/javascript; charset=UTF-8"),
     "/hints.js": ("hints.js", "text/javascript; charset=UTF-8"),
     "/emergency.js": ("emergency.js", "text/javascript; charset=UTF-8"),
     "/alerts.js": ("alerts.js", "text/javascript; charset=UTF-8"),
@@ -83,6 +84,7 @@ def make_app(bus: BusPort, node: NodePort, *, metrics: Callable[[], str] | None 
         app.get(url)(_guarded(handler))
     app.post("/api/board")(_guarded(pages.post))
     app.post("/api/mark")(_guarded(pages.mark))
+    app.post("/api/ask")(_guarded(pages.ask))
     app.post("/api/emergency")(_guarded(pages.act))
     for url, take, what in (
         ("/api/alerts", pages.safety.report, "reports"), ("/api/judge", pages.safety.judge, "answers"),
@@ -114,6 +116,7 @@ class _Pages:
         self._node = node
         self._metrics = metrics
         self._buckets = buckets
+        self._questions = Buckets()
         self._live = Live(bus)
         self._persons = Persons(self._call)
         self.safety = SafetyPages(self._call)
@@ -164,6 +167,18 @@ class _Pages:
         if wait_ms := self._buckets.take(_address(request)):
             return _too_many("marks", wait_ms)
         return _json(await self._call("triage.mark@1", params))
+
+    async def ask(self, request: Request) -> Response:
+        from edge.web import asking
+
+        _admit(request)
+        asked, whole = asking.params(request.body or b"")
+        if wait_ms := self._questions.take(_address(request)):
+            return _too_many("questions", wait_ms)
+        if whole:
+            return _json(await asking.whole(self._bus, asked))
+        stream: Any = asking.lines(self._bus, asked)
+        return Response(stream, 200, {"Content-Type": "application/x-ndjson; charset=UTF-8"})
 
     async def act(self, request: Request) -> Response:
         _admit(request)

@@ -12,6 +12,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable
+from weakref import WeakSet
 
 from edge.web.guard import client_of, is_elsewhere, is_here
 
@@ -29,6 +30,7 @@ REQUEST_BYTES_MAX = 24 * 1024  # head and body
 REQUEST_S = 10.0
 WRITE_S = 20.0
 GONE_MS = 30_000  # unacknowledged for so long: the phone has left
+ACCEPT_TURNS = 6  # of the loop, from accept(2) to the coroutine that serves it, and back to close(2)
 TCP_USER_TIMEOUT = 18  # Linux, tcp(7)
 
 
@@ -55,6 +57,7 @@ class WebServer:
         self._phone_page = phone_page
         self._server: asyncio.Server | None = None
         self._tasks: dict[asyncio.Task[Any], str] = {}  # every connection's, and whose it is
+        self._transports: WeakSet[Any] = WeakSet()
 
     async def start(self, host: str | None, port: int) -> int:
         """Listen. host None or "" is every address; port 0 is any free one. Gives the port, 0 when it can't listen."""
@@ -132,14 +135,19 @@ class WebServer:
         if server is None:
             return
         server.close()
-        await asyncio.sleep(0)  # who was accepted just now begins, and is told to end like the others
+        for _ in range(ACCEPT_TURNS):
+            await asyncio.sleep(0)  # who was accepted just now begins, and is told to end like the others
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await server.wait_closed()
-        await asyncio.sleep(0)  # what was aborted lets go of its socket
+        for transport in list(self._transports):
+            transport.abort()  # also those that were served and wait for a slow phone to read the rest
+        for _ in range(ACCEPT_TURNS):
+            await asyncio.sleep(0)  # what was aborted lets go of its socket
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._transports.add(writer.transport)
         task = asyncio.current_task()
         client = client_of(str((writer.get_extra_info("peername") or ("",))[0]))
         if task is None or self._server is None or not self._has_room(client):

@@ -45,6 +45,8 @@ class FakeBus:
             "person": "none", "stopped": "", "stopped_here": False, "policy": {"theme": "calm"}}
         self.calls: list[tuple[str, dict[str, Any], Any]] = []
         self.fail: dict[str, Exception] = {}
+        self.answers: list[Any] = []  # what ask@1 gives, item by item
+        self.asking = 0  # questions that are being answered
         self.left = asyncio.Event()  # a subscription was closed
         self.subscriptions: set[FakeSubscription] = set()
 
@@ -69,6 +71,9 @@ class FakeBus:
             if raised:
                 self.notices[0]["hint"] = {"labels": [], "urgent": True, "by": "person", "time_s": 1}
             return made | {"raised": raised}
+        if capability == "ask@1":
+            self.calls.pop()
+            return [item async for item in self.stream(capability, params, caller=caller)]
         if capability == "triage.mark@1":
             return self.mark(**(params or {}))
         if capability.startswith("emergency."):
@@ -95,6 +100,23 @@ class FakeBus:
         self.notices.insert(0, row)
         self.publish("message", {"id": row["id"]})
         return {"id": row["id"]}
+
+    async def stream(self, capability: str, params: dict[str, Any] | None = None, *, caller: Any = None,
+                     to: bytes | None = None, deadline_ms: int = 10000) -> AsyncIterator[Any]:
+        """The items of `answers`; an exception among them is raised, an event is waited for."""
+        assert caller is PAGE and capability == "ask@1"
+        self.calls.append((capability, params or {}, caller))
+        self.asking += 1
+        try:
+            for item in self.answers:
+                if isinstance(item, Exception):
+                    raise item
+                if isinstance(item, asyncio.Event):
+                    await item.wait()
+                else:
+                    yield item
+        finally:
+            self.asking -= 1
 
     def mark(self, id: bytes, urgent: str) -> dict[str, Any]:
         row = next((row for row in self.notices if row["id"] == id.hex()), None)

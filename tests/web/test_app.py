@@ -122,6 +122,72 @@ def test_metrics_only_where_there_are_some() -> None:
     run(without)
 
 
+PASSAGE = {"id": 1, "pack": "basics", "doc": "water.md", "source": "", "title": "Safe water", "heading": "Boil it",
+           "text": "Boil water for one minute.", "marks": [[0, 4]], "score": 900}
+END = {"by": "here", "node": "ab", "name": "Mill", "model": "tiny", "ms": 1200, "tokens": 3, "cites": [1],
+       "skipped": []}
+
+
+def test_asking_line_by_line_and_whole() -> None:
+    async def test(bus: FakeBus, port: int) -> None:
+        bus.answers = [{"passages": [PASSAGE], "good": True}, {"text": "Boil "}, {"text": "it [1]."}, {"end": END}]
+        reply = await post(port, b'{"question":" how? "}', path="/api/ask")
+        assert reply.headers["content-type"] == "application/x-ndjson; charset=UTF-8"
+        assert [json.loads(line) for line in reply.body.splitlines()] == bus.answers
+        assert bus.calls[-1][:2] == ("ask@1", {"question": "how?", "by": "auto"})
+        reply = await post(port, b'{"question":"how?","by":"library","whole":true}', path="/api/ask")
+        assert reply.json == {"passages": [PASSAGE], "good": True, "text": "Boil it [1].", "end": END}
+        bus.answers[2] = Unavailable("the worker died")
+        reply = await post(port, b'{"question":"how?"}', path="/api/ask")
+        names = [list(json.loads(line)) for line in reply.body.splitlines()]
+        assert names == [["passages", "good"], ["text"], ["error"]]
+        assert json.loads(reply.body.splitlines()[-1])["error"]["code"] == "unavailable"
+
+    run(test)
+
+
+@pytest.mark.parametrize("body", [
+    b"", b"[]", b"{}", b'{"question":7}', b'{"question":" "}', b'{"question":"x","by":"magic"}',
+    b'{"question":"x","whole":1}', b'{"question":"' + b"x" * 1001 + b'"}',
+])
+def test_questions_that_are_none(body: bytes) -> None:
+    async def test(bus: FakeBus, port: int) -> None:
+        assert (await post(port, body, path="/api/ask")).status == 400 and not bus.calls
+        reply = await post(port, b'{"question":"x"}', path="/api/ask", Origin="http://elsewhere.example")
+        assert reply.status == 403 and not bus.calls
+
+    run(test)
+
+
+def test_many_questions() -> None:
+    async def test(bus: FakeBus, port: int) -> None:
+        bus.answers = [{"end": END}]
+        codes = [(await post(port, b'{"question":"x"}', path="/api/ask")).status for _ in range(8)]
+        assert codes.count(200) == 6 and codes[-1] == 429
+        assert (await post(port, b'{"text":"A notice is another matter"}')).status == 200
+
+    run(test)
+
+
+def test_a_phone_that_hangs_up_ends_the_answer() -> None:
+    async def test(bus: FakeBus, port: int) -> None:
+        bus.answers = [{"passages": [PASSAGE], "good": True}, asyncio.Event()]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        body = b'{"question":"how?"}'
+        writer.write(b"POST /api/ask HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                     b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        await reader.readuntil(b'"good":true}\n')
+        assert bus.asking == 1
+        writer.close()
+        for _ in range(500):
+            if not bus.asking:
+                break
+            await asyncio.sleep(0.01)
+        assert bus.asking == 0
+
+    run(test)
+
+
 def test_a_call_for_help_and_a_readers_word() -> None:
     async def test(bus: FakeBus, port: int) -> None:
         reply = await post(port, b'{"text":"Help","urgent":true}')

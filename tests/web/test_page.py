@@ -182,6 +182,67 @@ def test_what_became_of_a_notice_on_the_radio_is_shown_as_it_happens(tmp_path: P
     stage(tmp_path, play)
 
 
+def test_a_question_is_answered_as_it_comes(tmp_path: Path) -> None:
+    async def play(on: Stage) -> None:
+        await on.browser.size(360, 740, phone=True)
+        await on.open()
+        wait = asyncio.Event()
+        row = {"id": 1, "pack": "basics", "doc": "water.md", "source": "", "title": "Safe water", "heading": EVIL,
+               "text": EVIL + "\nBoil water for one minute.", "marks": [[len(EVIL) + 1, len(EVIL) + 5]], "score": 900}
+        end = {"by": "neighbour", "node": "ab", "name": "School", "model": "tiny", "ms": 2340, "tokens": 3,
+               "cites": [1], "skipped": [{"by": "here", "node": "", "name": "Mill", "code": "capacity_exceeded",
+                                       "why": "too hot"}]}
+        on.bus.answers = [{"passages": [row], "good": True}, {"state": "loading", "model": "tiny"},
+                          {"text": "Boil it [1]"}, wait, {"text": " and not [7]. " + EVIL}, {"end": end}]
+        await on.browser.type("#ask-text", "How do I make water safe?")
+        await on.browser.eval("document.getElementById('ask-send').click()")
+        await on.browser.until("document.getElementById('ask-answer').innerText == 'Boil it [1]'", 5)
+        assert await on.texts("#ask-passages mark") == ["Boil"] and await on.texts("#ask-send") == ["Stop"]
+        wait.set()
+        await on.browser.until("document.querySelectorAll('#ask-end p').length == 2", 5)
+        assert await on.texts("#ask-answer") == ["Boil it [1] and not [7]. " + EVIL]
+        assert await on.texts("#ask-answer a") == ["[1]"], "a number without a passage is no link"
+        assert await on.texts("#ask-end p") == [
+            "Summed up by School (tiny) in 2.3 s, from [1]. Read the passages before you act.",
+            "Could not ask this node: too hot."]
+        assert await on.texts("#ask-passages .text") == [EVIL + "\nBoil water for one minute."]
+        assert await on.browser.eval("document.querySelectorAll('#ask img, #ask script').length") == 0
+        assert await on.browser.eval("document.documentElement.scrollWidth") <= 360, "it scrolls sideways"
+        await on.shot("ask.png", whole=True)
+        await on.browser.eval("document.querySelector('#ask-answer a').click()")
+        await on.browser.until("location.hash == '#passage-1'")
+        assert ("ask@1", {"question": "How do I make water safe?", "by": "auto"}) in [call[:2] for call in on.bus.calls]
+
+    stage(tmp_path, play)
+
+
+def test_a_question_without_an_answer(tmp_path: Path) -> None:
+    async def play(on: Stage) -> None:
+        await on.open()
+        end = {"by": "library", "node": "", "name": "", "model": "", "ms": 1, "tokens": 0, "cites": [], "skipped": []}
+        on.bus.answers = [{"passages": [], "good": False}, {"end": end}]
+        await on.browser.eval("document.getElementById('ask-send').click()")
+        await on.browser.type("#ask-text", "Who won?")
+        await on.browser.eval("document.getElementById('ask-send').click()")
+        await on.browser.until("document.getElementById('ask-said').innerText.includes('no good match')", 5)
+        wait = asyncio.Event()
+        on.bus.answers = [{"passages": [], "good": False}, wait]
+        await on.browser.eval("document.getElementById('ask-send').click()")
+        await on.browser.until("document.getElementById('ask-send').innerText == 'Stop'")
+        await on.browser.eval("document.getElementById('ask-send').click()")
+        await on.browser.until("document.getElementById('ask-said').innerText == 'Stopped.'", 5)
+        for _ in range(500):
+            if not on.bus.asking:
+                break
+            await asyncio.sleep(0.01)
+        assert on.bus.asking == 0, "the node was told"
+        on.bus.answers = [{"passages": [], "good": True}, {"text": "half"}, CapacityExceeded("the worker died")]
+        await on.browser.eval("document.getElementById('ask-send').click()")
+        await on.browser.until("document.getElementById('ask-said').innerText.includes('broke off')", 5)
+
+    stage(tmp_path, play)
+
+
 def test_a_call_for_help_stands_first_and_a_person_can_say_otherwise(tmp_path: Path) -> None:
     async def play(on: Stage) -> None:
         await on.browser.size(360, 740, phone=True)

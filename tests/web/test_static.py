@@ -11,7 +11,7 @@ from edge.web.app import STATIC
 
 FOLDER = Path(__file__).parents[2] / "edge/web/static"
 FILES = {path.name: path.read_text() for path in sorted(FOLDER.iterdir())}
-BYTES_MAX = 63 * 1024
+BYTES_MAX = 72 * 1024
 
 
 def test_all_of_it_is_served_and_small() -> None:
@@ -50,6 +50,13 @@ def test_every_word_of_the_phone_page_is_in_the_table() -> None:
     assert table
     used = set(re.findall(r"\bphone\.(\w+)", (FOLDER.parent / "phone/node.js").read_text()))
     assert used == set(re.findall(r"^ {6}(\w+): ", table[1], re.M))
+
+
+def test_every_word_of_asking_is_in_the_table() -> None:
+    table = re.search(r"^ {4}asking_part: \{\n(.*?)^ {4}\},", FILES["texts.js"], re.M | re.S)
+    assert table
+    used = set(re.findall(r"\btexts\.(\w+)", FILES["ask.js"]))
+    assert used == set(re.findall(r"(?:^ {6}| )(ask_\w+): ", table[1], re.M))
 
 
 def test_every_field_has_a_label() -> None:

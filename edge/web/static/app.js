@@ -3,6 +3,7 @@
 import {POLL_MS, ROWS, ask, begin as reach, follow, gone, isFollowing, unfollow} from "./node.js";
 import {hintOf, urgentFirst} from "./hints.js";
 import * as alerts from "./alerts.js";
+import * as question from "./ask.js";
 import * as checkin from "./checkin.js";
 import * as emergency from "./emergency.js";
 import * as sticks from "./sticks.js";
@@ -326,6 +327,7 @@ function begin() {
   alerts.begin(words.alerts, lent);
   checkin.begin(words.checkin, lent);
   sticks.begin(words.sticks, lent);
+  question.begin(words.asking_part, {make, fill});
   $("text").value = keep("sessionStorage", "draft");
   $("from").value = keep("localStorage", "name");
   $("text").addEventListener("input", () => { keep("sessionStorage", "draft", $("text").value); tellNote(); });

@@ -27,6 +27,22 @@ export async function ask(path, body) {
   }
 }
 
+// An answer that comes in lines of JSON: take(item) for each as it comes. signal: to hang up.
+export async function stream(path, body, take, signal) {
+  const headers = {"Content-Type": "application/json"};
+  const answer = await fetch(path, {method: "POST", headers, body: JSON.stringify(body), cache: "no-store", credentials: "omit", signal});
+  if (!answer.ok) throw Object.assign(new Error(answer.status), (await answer.json()).error);
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const {done, value} = await reader.read();
+    const lines = (rest + (value || "")).split("\n");
+    rest = lines.pop();
+    for (const line of lines) take(JSON.parse(line));
+    if (done) return;
+  }
+}
+
 // Whether changes are told; then `refresh(...names)` is called for them.
 export const isFollowing = () => events !== null && events.readyState === EventSource.OPEN;
 

@@ -48,6 +48,23 @@ export const TEXTS = {
       name_long: "That name is too long. Please make it shorter.",
     },
 
+    ask_head: "Ask the library",
+    ask_example: "How do I make flood water safe to drink?",
+    ask_send: "Ask",
+    asking_part: {
+      ask_send: "Ask", ask_stop: "Stop", ask_empty: "Write a question first.", ask_looking: "Looking \u2026",
+      ask_none: "The library has no good match for that. Try other words, or ask on the board.",
+      ask_near: "The library has no good match for that. This is the nearest it has:",
+      ask_states: {queued: "Waiting for the model \u2026", loading: "The model is being loaded \u2026"},
+      ask_who: {here: "this node", neighbour: "a neighbour", hub: "the hub", paid: "a paid service"},
+      ask_served: "Summed up by {who} ({model}) in {s} s, from {cites}. Read the passages before you act.",
+      ask_uncited: "Written by {who} ({model}) in {s} s. It names no passage: go by the passages themselves.",
+      ask_skipped: "Could not ask {who}: {why}.",
+      ask_stopped: "Stopped.", ask_broke: "The answer broke off. The passages below are whole.",
+      ask_failed: "The node can\u2019t answer just now. Please try again.",
+      ask_often: "That was a lot of questions in a short time. Please wait a little.",
+    },
+
     urgent_box: "This is a call for help",
     raised: "Your notice is marked as a call for help and goes ahead of others.",
     hint_urgent: "Looks like a call for help",
