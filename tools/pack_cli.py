@@ -137,7 +137,8 @@ def _verify(args: argparse.Namespace) -> int:
 def _remove(args: argparse.Namespace) -> int:
     if args.name == shelf.BUILT_IN and not os.path.exists(shelf.path_of(args.dir, args.name)):
         raise BadRequest("comes with the software", where=args.name, hint="set library.built_in = false, and restart")
-    if not pack.valid_name(args.name) or not shelf.take_out(args.dir, args.name):
+    held = {row["name"] for row in _library(args)}
+    if args.name not in held or not shelf.take_out(args.dir, args.name):
         raise NotFound(f"no pack {args.name} is in the library", where="NAME", hint="waypost pack list")
     if args.json:
         show.print_json({"name": args.name, "removed": True})
