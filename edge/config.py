@@ -123,6 +123,13 @@ KEYS = (
     Key("net.names", "hosts", ("empty.as112.arpa",), "a made-up name under one of these is looked up; empty is none"),
     Key("net.servers", "addresses", (), "name servers to ask; empty is those of this machine (/etc/resolv.conf)"),
     Key("net.connect", "addresses", (), 'places such as "example.org:443" to which a connection is tried as well'),
+    Key("sensors.enabled", "bool", True, "read the sensors that the board file names, and the disk"),
+    Key("sensors.light", "bool", True, "show on the board's light how things are"),
+    Key("sensors.button", "bool", True, "heed the board's button"),
+    Key("sensors.ups", "text", "", 'a UPS on the I2C bus: "CHIP@BUS:ADDRESS", such as "max17040@1:0x36"', high=32),
+    Key("sensors.ups_cells", "int", 1, "cells of its battery in series, for an ina219", low=1, high=8),
+    Key("sensors.nut", "text", "", 'a UPS that Network UPS Tools knows: "UPS@HOST" or "UPS@HOST:PORT"', high=128),
+    Key("sensors.battery_low", "int", 20, "below this a battery counts as low", low=1, high=90, unit="%"),
     Key("emergency.quorum", "int", 3, "weight of neighbours' reports that makes an emergency: a member counts 1, a "
         "trusted node 2, an anchor 3, and there must be two at least", low=2, high=99),
     Key("emergency.calm", "policy", (), "what is otherwise than in EMERGENCY.md while all is calm"),

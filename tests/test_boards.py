@@ -11,6 +11,7 @@ from boards import loader
 from edge.config import Config
 from edge.errors import ConfigError
 from tests.conftest import ROOT
+from tools import run_body
 from tools.dev import docs_boards
 
 BAD = pathlib.Path(ROOT, "tests", "data", "boards-bad")
@@ -34,6 +35,11 @@ def test_shipped_boards(name: str) -> None:
         assert all(callable(getattr(driver, verb)) for verb in ("start", "stop", "send", "pause", "status"))
         assert Config().section(link.config)
         assert not link.switch or link.switch in Config().values
+    parts = [row["driver"] for row in board.rows("sensor")] + [run_body.LED, run_body.BUTTON]
+    parts += [board.table(heading)["driver"] for heading in ("led", "button") if "driver" in board.table(heading)]
+    for part in parts:
+        module, _, class_name = part.partition(":")
+        assert hasattr(importlib.import_module(module), class_name)
 
 
 def test_a_node_without_settings_has_the_lan_only() -> None:

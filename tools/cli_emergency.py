@@ -67,6 +67,8 @@ def lines(facts: dict[str, Any]) -> list[str]:
     out = [*emergency_lines(facts), f"does      {does}"]
     out += [f"{'':10}less than usual: {text}" for text in facts["limits"]]
     out.append(f"reads     {read}")
+    if facts["body"]:
+        out.append("measures  " + ", ".join(f"{name} {value}" for name, value in sorted(facts["body"].items())))
     for number, row in enumerate(facts["history"]):
         head = "" if number else "before"
         out.append(f"{head:10}{show.when(row['time_s'] * 1000)}  {row['from']} -> {row['to']}: {row['why']}")

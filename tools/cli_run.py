@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any, NoReturn
 
+    from boards.loader import Board
     from edge.config import Config
 
 CARD_STATE = "/run/waypost/data-state"  # images/pi/files/usr/lib/waypost/data
@@ -40,11 +41,12 @@ def plan(directory: str, overrides: list[str], as_json: bool) -> dict[str, Any]:
     from tools.cli_local import package_version
 
     settings, problems = config.load(directory, overrides)
-    links = _links(directory, settings, problems)
+    board = _board(settings, problems)
     library = run_library.prepare(directory, settings)
     return {
         "dir": directory, "json": as_json, "path": search_path(),
-        "version": package_version(), "settings": settings.values, "links": links,
+        "version": package_version(), "settings": settings.values, "links": _links(board, directory, settings),
+        "board": board.tables,
         "problems": [str(problem) for problem in problems], "library": library, "card": card_trouble(),
     }
 
@@ -92,16 +94,20 @@ def search_path() -> list[str]:
     return [os.path.abspath(one or ".") for one in sys.path]
 
 
-def _links(directory: str, settings: Config, problems: list[ConfigError]) -> list[tuple[str, str, dict[str, Any]]]:
-    """(name, driver, settings) of each link that is enabled. Of a radio, what is empty or 0 is left unset."""
+def _board(settings: Config, problems: list[ConfigError]) -> Board:
+    """The board that this machine is; one whose file is wrong is a problem, and the machine a generic one."""
     from boards import loader
 
     try:
-        board = loader.load(settings["node.board"])
+        return loader.load(settings["node.board"])
     except ConfigError as error:
         problems.append(error)
-        settings.values["node.board"] = "generic"
-        board = loader.load("generic")
+        settings.values["node.board"] = loader.FALLBACK
+        return loader.load(loader.FALLBACK)
+
+
+def _links(board: Board, directory: str, settings: Config) -> list[tuple[str, str, dict[str, Any]]]:
+    """(name, driver, settings) of each link that is enabled. Of a radio, what is empty or 0 is left unset."""
     return [(link.name, link.driver, _set(link.config, settings.section(link.config)) | {"state_dir": directory})
             for link in board.links if link.enabled(settings.values)]
 

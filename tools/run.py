@@ -28,7 +28,7 @@ from edge.store.lock import DirLock
 from edge.store.store import Store
 from edge.tasks import Tasks
 from edge.trace import Log, Trace
-from tools import clock, metrics, run_emergency, run_library
+from tools import clock, metrics, run_body, run_emergency, run_library
 from tools.run_guard import Guard, notify
 
 TYPE_CHECKING = False
@@ -70,6 +70,7 @@ class Run:
         secrets = (self.config["community.key"], self.config["lora.psk"], self.config["library.paid_key"])
         self.log = Log(self.config["log.level"], self.trace, secrets)
         self.guard = Guard(start, self.log)
+        self.panel: Any = None
         self.web: Any = None
         self.models: Any = None
         self.desk: Any = None
@@ -123,6 +124,9 @@ class Run:
         keeper = run_emergency.provide(self.config, self.node, self.bus, store, self.log)
         keeper.alerts = self.safety
         run_emergency.start(self.config, self.tasks, keeper, self.node.trouble, safe=self.guard.safe)
+        if not self.guard.safe:
+            self.panel = run_body.start(self.start["board"], self.config, self.directory, self.tasks, keeper,
+                                        self.node.trouble, self.log)
         try:
             await self.control.start()
         except LinkError as error:
@@ -153,6 +157,8 @@ class Run:
         self.tasks.start("texts", texts.run, quiet_ms=QUIET_MS)
 
     async def _stop(self) -> None:
+        if self.panel is not None:
+            self.panel.stop()
         if self.web is not None:
             await self.web.stop()
         await self.control.stop()

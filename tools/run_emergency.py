@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from edge.config import split_address
 from edge.core import conditions, effects, policy
-from edge.core.machine import UNKNOWN_SITUATION, Situation
+from edge.core.machine import Situation
 from edge.emergency.keeper import Keeper, Kept
 from edge.node import monotonic_ms
 from edge.services.emergency import EmergencyServices
@@ -32,7 +32,7 @@ def provide(config: Config, node: Node, bus: Bus, store: Store, log: Callable[[s
         machine = keeper.machine
         reach = machine.state[conditions.REACH] if machine.known else 3
         node.machine.command(monotonic_ms(), effects.SITUATION, Situation(
-            machine.state[conditions.CONDITION], reach, UNKNOWN_SITUATION.battery, found.lanes, found.beacon_s * 1000))
+            machine.state[conditions.CONDITION], reach, keeper.battery, found.lanes, found.beacon_s * 1000))
         node.kick()
         store.reserve_for_alerts(found.reserve_permille)
         is_cut = machine.known and machine.state[conditions.REACH] == conditions.OFFLINE

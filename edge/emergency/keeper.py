@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edge.ports import AlertsPort, BusPort
 
 LOOK_S = 30  # between two looks at alerts, neighbours and the clock, where nobody says that something has changed
+BATTERY_STEP = 5  # percent, by which it must change to be told anew
 READINGS_MAX = 256  # remembered, so that what happened can be replayed
 VIAS = ("console", "page", "button")  # the numbers are kept on disk
 _STATE, _STOP, _BY, _KNOWN = "emergency.state", "emergency.stop", "emergency.by", "emergency.known_s"
@@ -54,7 +55,10 @@ class Keeper:
         self.machine = Emergency()
         self.policy: Policy | None = None
         self.limits: list[str] = []  # what takes something away from the policy's row, in words
+        self.body: dict[str, int] = {}  # what the sensors say, as edge/ports.py names it
+        self.battery = 255  # as beacons tell it: percent, 254 mains, 255 not known
         self.readings: list[tuple[int, str, str]] = []  # (ms, input, value), oldest first
+        self.followers: list[Callable[[], None]] = []  # called after `apply`
         self._bus = bus
         self._store = store
         self.rows = rows
@@ -104,6 +108,14 @@ class Keeper:
             del self.readings[:-READINGS_MAX]
         self.machine.put(now_ms, name, number)
         self._carry_out()
+
+    def told_body(self, facts: dict[str, int], battery: int) -> None:
+        """What the sensors say now; battery: as beacons tell it."""
+        self.body = facts
+        is_kind = max(battery, self.battery) > 100  # no percentage, or none any more
+        if abs(battery - self.battery) >= (1 if is_kind else BATTERY_STEP):
+            self.battery = battery
+            self._carry_out(again=True)
 
     def look(self) -> None:
         """Read alerts, neighbours' reports and the clock."""
@@ -177,7 +189,7 @@ class Keeper:
         return out | {
             "person": table.INPUTS[NAMES.index("person")].values[machine.value("person")].name,
             "stopped": self.stopped(), "stopped_here": bool(self._stopped_by), "policy": policy.shown(found),
-            "limits": self.limits, "history": self._history.rows(),
+            "limits": self.limits, "body": dict(self.body), "history": self._history.rows(),
             "readings": {one.name: one.values[machine.value(one.name)].name for one in table.INPUTS},
         }
 
@@ -215,6 +227,8 @@ class Keeper:
             self.policy = found
             self._was_known = self.machine.known
             self._apply(found, self)
+            for follow in self.followers:
+                follow()
             self._bus.publish("policy", policy.shown(found) | {"stopped": stopped, "why": self.limits})
             self._bus.publish("emergency", {"condition": table.STATES[1][self.machine.state[1]]})
         self._arm()

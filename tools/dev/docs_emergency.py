@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 
+from boards.parts import led
 from edge import starts, watchdog
 from edge.core import conditions as table
 from edge.core import emergency, policy, standing
-from edge.emergency import history, keeper, probes
+from edge.emergency import body, history, keeper, panel, probes
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATH = os.path.join(ROOT, "docs", "EMERGENCY.md")
@@ -129,6 +130,33 @@ After {failed} starts in a row that failed, that is that ended within {well_s} s
 starts safely: messages, alerts, the page and the console, and nothing else. It says so as trouble. `waypost restart`
 begins an ordinary start again; if that fails as well, the next is safe again.
 
+## The body of the box
+
+Every {read} s a node reads what its board file names (boards/README.md) and what is set; `waypost why` shows the
+values.
+
+| what | from | leads to |
+|---|---|---|
+| heat | the board's thermal zone | `heat`, by the board's own limits, with a gap of {gap} degrees on the way down |
+| a supply that is too weak | the hwmon `rpi_volt` or the firmware's `get_throttled` | `supply` |
+| mains, battery | the kernel's power supplies, if one is a battery | `power`, the battery in beacons |
+| the same | `sensors.ups`: a MAX17040, 43, 48 or INA219 on the I2C bus | the same |
+| the same | `sensors.nut`: Network UPS Tools | the same |
+| disk, card | the disk of the node's directory | trouble below {room} MiB, and from {worn} % of an eMMC's life on |
+| button | the board's GPIO line, by the kernel | see below |
+
+Of two that measure the same the worse counts. A sensor that fails {fails} times in a row is trouble, and what it
+measures is not known. `sensors.enabled = false` reads nothing. A driver of `[[sensor]]`, `[led]` or `[button]` in a
+board file is `Class(facts, root)` and follows SensorPort, LightPort or boards/parts/gpio.py.
+
+The **button**, held for {hold} s and let go, declares an emergency, or says that it is over; held for {stop} s it
+stops the node, or lets it go on. Shorter touches do nothing. The **light** flickers as soon as letting go would do
+something:
+
+| light | |
+|---|---|
+{lights}
+
 ## Stops
 
 - **Local stop**: `waypost stop`, the page, or the button, without any key. Models stop, lanes 2 and 3 are not passed
@@ -139,10 +167,15 @@ Neither ever silences alerts, beacons, the console or direct messages.
 """
 
 
+_LIGHTS = {"off": "far too hot, the battery is low, or set so", "held": "the button has been held long enough"}
+
+
 def page() -> str:
     """docs/EMERGENCY.md"""
     weights = dict(zip(("unknown", "member", "trusted", "anchor"), standing.WEIGHTS, strict=True))
     return _HEAD.format(
+        read=body.READ_S, gap=body.HEAT_GAP_MC // 1000, room=body.FREE_BYTES_MIN >> 20, worn=body.WORN_PERCENT,
+        fails=body.FAILED_MAX, hold=f"{panel.HOLD_S:g}", stop=f"{panel.STOP_S:g}", lights=_lights(),
         blocked=f"{watchdog.BLOCKED_S:g}", fatal=f"{watchdog.FATAL_S:g}", failed=starts.FAILED_MAX,
         well_s=starts.WELL_S, soon=f"{probes.SOON_S:g}", rows=history.ROWS, readings=keeper.READINGS_MAX,
         reach=_diagram(table.REACH), condition=_diagram(table.CONDITION),
@@ -181,6 +214,17 @@ def _inputs() -> str:
 def _rows() -> str:
     rows = [policy.shown(row) for row in policy.ROWS]
     return "\n".join(f"| `{field}` | " + " | ".join(str(row[field]) for row in rows) + " |" for field in policy.FIELDS)
+
+
+def _lights() -> str:
+    out = []
+    for name, pattern in led.PATTERNS.items():
+        if isinstance(pattern, bool):
+            said = "on" if pattern else "off"
+        else:
+            said = f"{pattern[0]} ms on, {pattern[1]} ms off"
+        out.append(f"| {said} | {_LIGHTS.get(name, name)} |")
+    return "\n".join(out)
 
 
 def _ladder() -> str:

@@ -34,6 +34,7 @@ tests)
     command -v mcopy >/dev/null || missing+=(mtools) # waypost flash
     command -v mkfs.vfat >/dev/null || missing+=(dosfstools)
     command -v busybox >/dev/null || missing+=(busybox-static) # the image's first program runs in it
+    [ -x /usr/sbin/upsd ] || missing+=(nut-server) # its dummy UPS
     for shell in zsh fish; do # their completion scripts
         command -v $shell >/dev/null || missing+=($shell)
     done
