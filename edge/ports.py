@@ -273,25 +273,3 @@ class EmergencyPort(Protocol):
 
     def status(self) -> dict[str, Any]:
         """States, reasons, policy, history, readings (docs/EMERGENCY.md)."""
-
-
-class SensorPort(Protocol):
-    """A part of the box that measures something (boards/parts)."""
-
-    def read(self) -> Any:
-        """What it says now, or an awaitable of that: whole numbers by name. Raises OSError with a text for people.
-
-        heat_mc (thousandths of a degree Celsius), weak (1: the supply is too weak), on_mains (0 or 1), battery_percent,
-        battery_mv, battery_s (how long it lasts), is_low (1: the UPS says so), free_bytes, written_bytes, wear_percent;
-        other names are shown and mean nothing.
-        """
-
-
-class LightPort(Protocol):
-    """A light that shows patterns by name: "off", "calm", "watch", "emergency", "recovery", "stopped", "held"."""
-
-    def show(self, pattern: str) -> None:
-        """Show it until another. Raises OSError."""
-
-    def stop(self) -> None:
-        """Give it back as it was. Raises OSError."""

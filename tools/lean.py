@@ -26,7 +26,8 @@ class Lazy(type(sys)):  # type: ignore[misc]
         own = self.__name__
         if sys.modules.get(own) is self:
             del sys.modules[own]
-        real = __import__(own)
+        __import__(own)
+        real = sys.modules[own]
         self.__dict__.update(real.__dict__)
         return real
 
@@ -82,6 +83,8 @@ def leave_out() -> None:
           isfunction=lambda thing: type(thing) is type(_unwrap), unwrap=_unwrap,
           **{name: _flag_test(flag) for name, flag in flags.items()})
     _lazy("subprocess", PIPE=-1, STDOUT=-2, DEVNULL=-3)
+    for name in ("asyncio.sslproto", "asyncio.staggered"):  # of TLS, and of racing addresses
+        _lazy(name)
     traceback = _lazy("traceback")
     # _asyncio takes hold of this function when it is loaded
     traceback.extract_stack = lambda *args, **named: traceback.load().extract_stack(*args, **named)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from edge.config import Config
+    from edge.emergency.body import SensorPort
     from edge.emergency.keeper import Keeper
     from edge.emergency.panel import Panel
-    from edge.ports import SensorPort
     from edge.tasks import Tasks
 
     Trouble = Callable[[str, str, str], None]

@@ -1,8 +1,8 @@
 """Sensors that are files of the kernel: temperature, the supply's alarm, batteries, disks and cards.
 
 Each is handed the facts of its heading in the board file and the root under which /sys and /dev lie (tests have one of
-their own), and reads when it is asked to: {"heat_mc"} and the like, as edge/ports.py names them. A file that is not
-there raises OSError with a text for people; what is merely not known is left out.
+their own), and reads when it is asked to: {"heat_mc"} and the like, as edge/emergency/body.py names them. A file that
+is not there raises OSError with a text for people; what is merely not known is left out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The body of the box: what its sensors say, as readings for the emergency machine and as facts for people.
 
-It polls whatever sensors it is handed (edge/ports.py, SensorPort), each by itself: one that fails is trouble and counts
-as not known after a while, and never holds up the others. Limits have a gap, so that a value that stands at one does
-not go to and fro. What follows from it all is for edge/core/conditions.py and edge/core/policy.py.
+It polls whatever sensors it is handed (SensorPort), each by itself: one that fails is trouble and counts as not known
+after a while, and never holds up the others. Limits have a gap, so that a value that stands at one does not go to and
+fro. What follows from it all is for edge/core/conditions.py and edge/core/policy.py.
 """
 
 from __future__ import annotations
@@ -12,9 +12,20 @@ import asyncio
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any, Protocol
 
     from edge.emergency.keeper import Keeper
-    from edge.ports import SensorPort
+
+    class SensorPort(Protocol):
+        """A part of the box that measures something (boards/parts)."""
+
+        def read(self) -> Any:
+            """What it says now, or an awaitable of that: whole numbers by name. Raises OSError with a text for people.
+
+            heat_mc (thousandths of a degree Celsius), weak (1: the supply is too weak), on_mains (0 or 1),
+            battery_percent, battery_mv, battery_s (how long it lasts), is_low (1: the UPS says so), free_bytes,
+            written_bytes, wear_percent; other names are shown and mean nothing.
+            """
 
 READ_S = 10  # between two readings
 SENSOR_S = 8  # one that has not answered by then has failed

@@ -55,7 +55,7 @@ class Keeper:
         self.machine = Emergency()
         self.policy: Policy | None = None
         self.limits: list[str] = []  # what takes something away from the policy's row, in words
-        self.body: dict[str, int] = {}  # what the sensors say, as edge/ports.py names it
+        self.body: dict[str, int] = {}  # what the sensors say, as edge/emergency/body.py names it
         self.battery = 255  # as beacons tell it: percent, 254 mains, 255 not known
         self.readings: list[tuple[int, str, str]] = []  # (ms, input, value), oldest first
         self.followers: list[Callable[[], None]] = []  # called after `apply`

@@ -14,9 +14,18 @@ from edge.core import policy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
     from edge.emergency.keeper import Keeper
-    from edge.ports import LightPort
+
+    class LightPort(Protocol):
+        """A light that shows patterns by name: "off", "calm", "watch", "emergency", "recovery", "stopped", "held"."""
+
+        def show(self, pattern: str) -> None:
+            """Show it until another. Raises OSError."""
+
+        def stop(self) -> None:
+            """Give it back as it was. Raises OSError."""
 
 HOLD_S = 2.0
 STOP_S = 8.0
