@@ -162,6 +162,9 @@ class LibraryPort(Protocol):
         """{"passages": [{"id", "pack", "doc", "source", "title", "heading", "text", "marks": [[from, to]], "score"}],
         "good": bool}, the best first; good: whether the first is worth showing as an answer."""
 
+    def vectors(self, ids: list[int]) -> Awaitable[dict[str, Any]]:
+        """{"model": whose vectors they are, "" for none, "vectors": {id: int8 components}} of those that have one."""
+
     def packs(self) -> Awaitable[list[dict[str, Any]]]:
         """{"name", "version", "title", "language", "licence", "key", "digest", "passages", ...} of each."""
 

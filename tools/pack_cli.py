@@ -1,4 +1,4 @@
-"""waypost pack: build, add, list, verify, remove, search. The library of a node, with or without the node running.
+"""waypost pack: build, add, list, verify, remove, search, embed. The library of a node, whether or not the node runs.
 
 It decides whose pack may be added: one that this node's owner, a steward, a trusted node or an author named in
 library.authors has signed, or one whose author is named on the command line. The index is written here, so that the
@@ -10,14 +10,16 @@ from __future__ import annotations
 import os
 import sys
 import time
+from array import array
 
 from edge import config, keys
 from edge.errors import BadRequest, KeyFileError, NotFound, PackError
-from edge.library import INDEX_NAME, pack, shelf
+from edge.library import INDEX_NAME, index, pack, shelf
 from edge.library.search import Library
 from tools import cli_show as show
 from tools import cli_view as view
 from tools.cli_args import whole
+from tools.client import Client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 LICENCE_UNKNOWN = "not said"
 FACTS_FILE = "pack.toml"
+EMBED_BATCH = 16
+EMBED_MS = 600000
 FACTS = ("name", "version", "title", "language", "licence", "about")
 
 
@@ -46,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verify.add_argument("name", metavar="NAME", nargs="?", default=None, help="one pack, or a file (default: all)")
     remove = verbs.add_parser("remove", help="take a pack out of the library", allow_abbrev=False)
     remove.add_argument("name", metavar="NAME", help="its name")
+    embed = verbs.add_parser("embed", help="have a model of the running node make vectors of all passages: answers "
+                             "are found by meaning as well", allow_abbrev=False)
+    embed.add_argument("--model", default=None, metavar="NAME", help="which one (default: the node's choice)")
     search = verbs.add_parser("search", help="find passages for a question", allow_abbrev=False)
     search.add_argument("words", metavar="WORDS", nargs="+", help="the question")
     search.add_argument("--limit", type=whole(1, 20), default=3, metavar="N", help="at most so many (default 3)")
@@ -53,10 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """waypost pack build | add | list | verify | remove | search"""
+    """waypost pack build | add | list | verify | remove | search | embed"""
     try:
         return int({"build": _build, "add": _add, "list": _list, "verify": _verify, "remove": _remove,
-                    "search": _search}[args.verb](args))
+                    "search": _search, "embed": _embed}[args.verb](args))
     except OSError as error:
         raise PackError(error.strerror or str(error), where=str(error.filename or args.dir)) from None
 
@@ -162,6 +169,32 @@ def _search(args: argparse.Namespace) -> int:
     for row in found.passages:
         print(view.passage(row))
     return 0
+
+
+def _embed(args: argparse.Namespace) -> int:
+    _library(args)
+    chosen = {} if args.model is None else {"model": args.model}
+    with Client(args.dir) as client, shelf.Writer(args.dir) as db:
+        model = str(client.call("embed.text@1", {"texts": ["water"]} | chosen, deadline_ms=EMBED_MS)["model"])
+        todo = index.without_vector(db, model)
+        for at in range(0, len(todo), EMBED_BATCH):
+            batch = todo[at:at + EMBED_BATCH]
+            params = {"texts": [text for _, text in batch], "model": model}
+            vectors = client.call("embed.text@1", params, deadline_ms=EMBED_MS)["vectors"]
+            index.keep_vectors(db, [(n, _small(vector)) for (n, _), vector in zip(batch, vectors, strict=True)])
+            print(f"\r{min(at + EMBED_BATCH, len(todo))} of {len(todo)} passages", end="", file=sys.stderr)
+    if todo:
+        print(file=sys.stderr)
+    if args.json:
+        show.print_json({"model": model, "passages": len(todo)})
+    else:
+        print(f"{len(todo)} new vectors by {model}")
+    return 0
+
+
+def _small(vector: bytes) -> bytes:
+    """A vector of length 1, 32-bit floats, as one byte a component."""
+    return array("b", [max(-127, min(127, round(one * 127))) for one in array("f", vector)]).tobytes()
 
 
 def _library(args: argparse.Namespace) -> list[dict[str, Any]]:

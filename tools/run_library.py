@@ -42,7 +42,7 @@ def provide(directory: str, config: Config, node: Node, bus: Bus, problems: list
         node.trouble(PART, "pack", problems[0])
     desk = Desk(directory, node.trouble)
     paid = _paid(config, node)
-    for service in Ask(desk, waterfall, config["models.context"]).services():
+    for service in Ask(bus, node.key, desk, waterfall, config["models.context"]).services():
         service.provide(bus)
     return desk
 

@@ -18,8 +18,8 @@ from tools import cli_run
 MODULES = (
     "tools.run", "boards.parts.files", "edge.emergency.body", "edge.emergency.panel", "edge.emergency.probes",
     "edge.services", "edge.triage.judge", "edge.services.short", "edge.services.waterfall",
-    "edge.library.search", "edge.services.models", "edge.services.blobs", "edge.models.front", "edge.models.host",
-    "edge.models.sticks", "edge.web.app", "edge.web.server", "json", "inspect", "subprocess",
+    "edge.library.search", "edge.services.rerank", "edge.services.models", "edge.services.blobs", "edge.models.front",
+    "edge.models.host", "edge.models.sticks", "edge.web.app", "edge.web.server", "json", "inspect", "subprocess",
 )
 
 

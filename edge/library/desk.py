@@ -47,6 +47,10 @@ class Desk:
         """The packs that are in."""
         return await self._ask(lambda library: library.packs(), [])
 
+    async def vectors(self, ids: list[int]) -> dict[str, Any]:
+        """{"model": whose vectors they are, "vectors": {id: int8 components}} of those passages that have one."""
+        return await self._ask(lambda library: library.vectors(ids), {"model": "", "vectors": {}})
+
     def close(self) -> None:
         """Put it away."""
         if self._idle is not None:

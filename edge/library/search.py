@@ -70,6 +70,16 @@ class Library:
         db = self._open()
         return [] if db is None else index.packs(db)
 
+    def vectors(self, ids: list[int]) -> dict[str, Any]:
+        """{"model": whose vectors they are, "vectors": {id: int8 components}} of those passages that have one."""
+        db = self._open()
+        model = "" if db is None else index.vector_model(db)
+        if db is None or not model:
+            return {"model": "", "vectors": {}}
+        marks = ", ".join("?" * len(ids))
+        rows = db.execute(f"SELECT n, vector FROM passage WHERE n IN ({marks}) AND vector IS NOT NULL", ids)
+        return {"model": model, "vectors": dict(rows.fetchall())}
+
     def close(self) -> None:
         """Give the memory back; the next search opens the index again."""
         if self._db is not None:

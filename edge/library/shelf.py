@@ -65,7 +65,7 @@ def put(directory: str, pack: Pack) -> int:
 
 def take_out(directory: str, name: str) -> bool:
     """Remove a pack and its file; False where there is none of that name. Raises PackError, OSError."""
-    with _Writer(directory) as db:
+    with Writer(directory) as db:
         found = index.remove(db, name)
     path = path_of(directory, name)
     if os.path.exists(path):
@@ -92,7 +92,7 @@ def ensure(directory: str, *, built_in: bool) -> list[PackError]:
             _index(directory, _built_in_facts(digest), _of_folder(BUILT_IN_FOLDER))
     gone = [name for name in held if name not in wanted and not (built_in and name == BUILT_IN)]
     for name in gone:
-        with _Writer(directory) as db:
+        with Writer(directory) as db:
             index.remove(db, name)
     for name, path in wanted.items():
         if held.get(name, {}).get("stamp") != _stamp(path):
@@ -138,7 +138,7 @@ def check(pack: Pack) -> None:
 
 
 def _index(directory: str, facts: dict[str, Any], rows: Iterable[Row]) -> int:
-    with _Writer(directory) as db:
+    with Writer(directory) as db:
         count = index.add(db, facts, _bounded(rows, facts["name"]))
     if not count:
         raise PackError("holds no text", where=facts["name"])
@@ -214,7 +214,7 @@ def _of_folder(folder: str) -> Iterator[Row]:
             yield from _rows(name, "", KINDS[os.path.splitext(name)[1]], file.read())
 
 
-class _Writer:
+class Writer:
     """The index for writing; what SQLite says against it is a PackError."""
 
     def __init__(self, directory: str) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from typing import Any
 
-    from edge.ports import Caller, LibraryPort
+    from edge.ports import BusPort, Caller, LibraryPort
     from edge.services.short import Short
     from edge.services.waterfall import Waterfall
 
@@ -39,7 +39,10 @@ class Ask:
     What only a question needs is loaded with the first one, so that an idle node does without.
     """
 
-    def __init__(self, library: LibraryPort, waterfall: Callable[[], Waterfall], context_tokens: int) -> None:
+    def __init__(self, bus: BusPort, own_key: bytes, library: LibraryPort, waterfall: Callable[[], Waterfall],
+                 context_tokens: int) -> None:
+        self._bus = bus
+        self._own_key = own_key
         self._library = library
         self._make_waterfall = waterfall
         self._waterfall: Waterfall | None = None
@@ -69,11 +72,14 @@ class Ask:
     async def ask(self, caller: Caller, question: str, by: str, limit: int) -> Items:
         if self._asking >= ASKING_MAX:
             raise CapacityExceeded("many questions are being answered", hint="try again in a moment")
+        from edge.services import rerank
+
         self._asking += 1
         started_s = time.monotonic()
         try:
-            found = await self._library.search(question, limit)
-            passages = found["passages"]
+            found = await self._library.search(question, rerank.wanted(self._bus, self._own_key, limit))
+            ordered = await rerank.reorder(self._bus, self._own_key, self._library, question, found["passages"])
+            passages = ordered[:limit]
             yield {"passages": passages, "good": found["good"]}
             end = {"by": LIBRARY, "node": "", "name": "", "model": "", "tokens": 0, "cites": [], "skipped": []}
             if found["good"] and by == AUTO:

@@ -21,6 +21,8 @@ class Shelf:
     def __init__(self, *rows: tuple[str, str, str], good: bool = True) -> None:
         self.good = good
         self.asked: list[str] = []
+        self.model = ""
+        self.held: dict[int, bytes] = {}  # vectors
         self.rows = [{"id": n, "pack": "rows", "doc": "doc.md", "source": "", "title": title, "heading": heading,
                       "text": text, "marks": [[0, 4]], "score": 900}
                      for n, (title, heading, text) in enumerate(rows, 1)]
@@ -28,6 +30,9 @@ class Shelf:
     async def search(self, question: str, limit: int, pack: str | None = None) -> dict[str, Any]:
         self.asked.append(question)
         return {"passages": self.rows[:limit], "good": self.good and bool(self.rows)}
+
+    async def vectors(self, ids: list[int]) -> dict[str, Any]:
+        return {"model": self.model, "vectors": {id: self.held[id] for id in ids if id in self.held}}
 
     async def packs(self) -> list[dict[str, Any]]:
         return [{"name": "rows", "version": 1, "title": "Rows", "language": "en", "licence": "CC0-1.0", "key": None,
@@ -81,7 +86,7 @@ def open_library(place: Place, bus: Bus, shelf: Shelf, *, hubs: tuple[bytes, ...
                  context_tokens: int = 1024) -> None:
     """Put ask and its kin on a bus."""
     seen: Any = Seen(place)
-    for service in Ask(shelf, lambda: Waterfall(bus, seen, hubs, paid), context_tokens).services():
+    for service in Ask(bus, seen.key, shelf, lambda: Waterfall(bus, seen, hubs, paid), context_tokens).services():
         service.provide(bus)
 
 

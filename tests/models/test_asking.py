@@ -82,3 +82,19 @@ def test_a_neighbours_model(small: str, tmp_path: pathlib.Path) -> None:
         assert cli("--dir", mill.directory, "stop")[0] == 0
         end = ask(hall)[-1]["end"]
         assert end["by"] == "library"
+
+
+@pytest.mark.slow
+def test_vectors_of_all_passages(small: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "hall").mkdir(mode=0o700)
+    with RealNode(tmp_path / "hall", ROOM) as hall:
+        code, _, err = cli("--dir", hall.directory, "pack", "embed")
+        assert code == 1 and "embed.text" in err, "there is no model yet"
+        assert cli("--dir", hall.directory, "model", "add", small)[0] == 0
+        code, out, err = cli("--dir", hall.directory, "pack", "embed", "--json")
+        assert code == 0, err
+        made = json.loads(out)
+        assert made["model"] == "small" and made["passages"] > 100
+        assert json.loads(cli("--dir", hall.directory, "pack", "embed", "--json")[1])["passages"] == 0
+        items = ask(hall, "--library")
+        assert len(items[0]["passages"]) == 3 and items[0]["good"]

@@ -145,7 +145,7 @@ def capabilities() -> str:
     paper: Any = _Paper()
     services = provide_all(paper, paper, paper, seed=b"", recent=lambda after, limit: [], hints=paper)
     services += [*ModelServices(paper, paper).services(), *Blobs(paper, paper, paper).services()]
-    services += Ask(paper, paper, 0).services()
+    services += Ask(paper, b"", paper, paper, 0).services()
     services += provide_radio(paper, paper)
     services += EmergencyServices(paper).services()
     nobody = {"position": "", "places": [], "community": {"name": "", "stewards": [], "stewards_needed": 0}}
