@@ -32,14 +32,14 @@ PASSAGES_MAX = 400_000  # of one pack: about 200 MB of text
 Row = tuple[str, str, str, str, str]  # document, its source, title, headings, text
 
 
-def folder_of(directory: str) -> str:
+def _folder_of(directory: str) -> str:
     """Where a node keeps the files of its packs."""
     return os.path.join(directory, FOLDER_NAME)
 
 
 def path_of(directory: str, name: str) -> str:
     """The file of a pack that was added."""
-    return os.path.join(folder_of(directory), name + ".pack")
+    return os.path.join(_folder_of(directory), name + ".pack")
 
 
 def put(directory: str, pack: Pack) -> int:
@@ -47,7 +47,7 @@ def put(directory: str, pack: Pack) -> int:
 
     The file is copied first, then indexed; where that fails nothing has changed. Raises PackError, OSError.
     """
-    os.makedirs(folder_of(directory), mode=0o700, exist_ok=True)
+    os.makedirs(_folder_of(directory), mode=0o700, exist_ok=True)
     target = path_of(directory, pack.facts["name"])
     temporary = target + ".new"
     try:
@@ -81,10 +81,10 @@ def ensure(directory: str, *, built_in: bool) -> list[PackError]:
     """
     problems: list[PackError] = []
     wanted: dict[str, str] = {}
-    if os.path.isdir(folder_of(directory)):
-        for name in sorted(os.listdir(folder_of(directory))):
+    if os.path.isdir(_folder_of(directory)):
+        for name in sorted(os.listdir(_folder_of(directory))):
             if name.endswith(".pack"):
-                wanted[name[:-5]] = os.path.join(folder_of(directory), name)
+                wanted[name[:-5]] = os.path.join(_folder_of(directory), name)
     held = {row["name"]: row for row in listed(directory)}
     if built_in and BUILT_IN not in wanted:
         digest = _built_in_digest()
