@@ -14,7 +14,7 @@ from array import array
 
 from edge import config, keys
 from edge.errors import BadRequest, KeyFileError, NotFound, PackError
-from edge.library import INDEX_NAME, index, pack, shelf
+from edge.library import INDEX_NAME, pack, shelf, vectors
 from edge.library.search import Library
 from tools import cli_show as show
 from tools import cli_view as view
@@ -176,12 +176,12 @@ def _embed(args: argparse.Namespace) -> int:
     chosen = {} if args.model is None else {"model": args.model}
     with Client(args.dir) as client, shelf.Writer(args.dir) as db:
         model = str(client.call("embed.text@1", {"texts": ["water"]} | chosen, deadline_ms=EMBED_MS)["model"])
-        todo = index.without_vector(db, model)
+        todo = vectors.without_vector(db, model)
         for at in range(0, len(todo), EMBED_BATCH):
             batch = todo[at:at + EMBED_BATCH]
             params = {"texts": [text for _, text in batch], "model": model}
-            vectors = client.call("embed.text@1", params, deadline_ms=EMBED_MS)["vectors"]
-            index.keep_vectors(db, [(n, _small(vector)) for (n, _), vector in zip(batch, vectors, strict=True)])
+            made = client.call("embed.text@1", params, deadline_ms=EMBED_MS)["vectors"]
+            vectors.keep_vectors(db, [(n, _small(vector)) for (n, _), vector in zip(batch, made, strict=True)])
             print(f"\r{min(at + EMBED_BATCH, len(todo))} of {len(todo)} passages", end="", file=sys.stderr)
     if todo:
         print(file=sys.stderr)

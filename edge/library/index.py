@@ -18,7 +18,6 @@ APPLICATION_ID = 0x5741594C  # "WAYL"
 VERSION = 1
 CACHE_KIB = 512
 BUSY_MS_MAX = 10000  # another process may be adding a pack
-_VECTORS = "vectors"
 TOKENIZE = "porter unicode61 remove_diacritics 2"
 _SCHEMA = f"""
 CREATE TABLE pack (
@@ -117,30 +116,6 @@ def remove(db: sqlite3.Connection, name: str) -> bool:
         raise
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return found
-
-
-def without_vector(db: sqlite3.Connection, model: str) -> list[tuple[int, str]]:
-    """(number, what to embed) of passages that have no vector of this model; vectors of another one are given up."""
-    if vector_model(db) != model:
-        db.execute("BEGIN IMMEDIATE")
-        db.execute("UPDATE passage SET vector = NULL")
-        db.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (_VECTORS, model))
-        db.execute("COMMIT")
-    rows = db.execute("SELECT n, title, heading, text FROM passage WHERE vector IS NULL ORDER BY n")
-    return [(n, "\n".join(one for one in (title, heading, text) if one)) for n, title, heading, text in rows]
-
-
-def keep_vectors(db: sqlite3.Connection, rows: list[tuple[int, bytes]]) -> None:
-    """Write vectors (int8 components) of some passages, in one transaction."""
-    db.execute("BEGIN IMMEDIATE")
-    db.executemany("UPDATE passage SET vector = ? WHERE n = ?", [(vector, n) for n, vector in rows])
-    db.execute("COMMIT")
-
-
-def vector_model(db: sqlite3.Connection) -> str:
-    """The model that the vectors are of, empty where there are none."""
-    row = db.execute("SELECT value FROM fact WHERE name = ?", (_VECTORS,)).fetchone()
-    return str(row[0]) if row is not None else ""
 
 
 def packs(db: sqlite3.Connection) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from edge.library import index
+from edge.library import index, vectors
 from edge.library.speech import Speech
 
 TYPE_CHECKING = False
@@ -73,7 +73,7 @@ class Library:
     def vectors(self, ids: list[int]) -> dict[str, Any]:
         """{"model": whose vectors they are, "vectors": {id: int8 components}} of those passages that have one."""
         db = self._open()
-        model = "" if db is None else index.vector_model(db)
+        model = "" if db is None else vectors.vector_model(db)
         if db is None or not model:
             return {"model": "", "vectors": {}}
         marks = ", ".join("?" * len(ids))
