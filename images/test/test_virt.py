@@ -179,7 +179,7 @@ def test_a_broken_update_is_taken_back_by_itself(box: Machine, image: pathlib.Pa
 
 def test_a_card_that_dies_leaves_a_node_in_memory(box: Machine) -> None:
     before = box.shell("waypost --dir /data/waypost keys | head -1").split()[1]
-    box.shell("mount -o remount,ro /data")
+    box.shell("echo worn >/sys/fs/ext4/vda4/trigger_fs_error")
     box.wait_for("THE CARD CAN'T KEEP DATA")
     start = box.serial.rindex(b"THE CARD CAN'T KEEP DATA")
     until = time.monotonic() + 240 * SPEED
