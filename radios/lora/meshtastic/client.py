@@ -1,4 +1,4 @@
-"""A Meshtastic device as a modem, on a serial port or over TCP: the waiting around `wire`, `stream` and `told`.
+"""A Meshtastic device as a modem, by serial port, TCP or BLE: the waiting around `wire`, `stream` and `told`.
 
 Frames go out as PRIVATE_APP packets to everybody on one channel, the mesh under us hops them; texts go out on the text
 or alert port, those to one person with an acknowledgement. The device answers each packet with a queue status and says
@@ -7,7 +7,7 @@ holds one packet of ours at a time. The device keeps the region's law and we bel
 once, with the time after which it may work; nothing is queued here. DESIGN, Links.
 
 settings: device (see `lines`), channel (the name of the one for frames, "" the primary), hop_limit (0..7, by default
-the device's own), by_id (udev's folder of links; for tests).
+the device's own), by_id (udev's folder of links; for tests), bleak (arguments for it; for tests).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from radios.lora.meshtastic.lines import TcpLine
+    from radios.lora.meshtastic.lines import Line
     from radios.lora.meshtastic.wire import Record
     from radios.lora.modem import Signal
     from radios.lora.people import Text
@@ -65,8 +65,9 @@ class MeshtasticModem(MeshModem):
         self.told = Told()
         self._channel_name = str(settings.get("channel", ""))
         self._hop_limit: int | None = settings.get("hop_limit")
+        self._bleak = settings.get("bleak", {})
         self._finder = Finder(self.where, settings.get("by_id", BY_ID))
-        self._line: Port | TcpLine | None = None
+        self._line: Line | None = None
         self._framer = Framer(wire.FROM_RADIO)
         self._fates = Fates()
         self._asked: dict[int, int] = {}  # node -> when its key was asked for
@@ -90,7 +91,8 @@ class MeshtasticModem(MeshModem):
         self._up = False
         serial = tcp_address(self.where) is None
         self._framer = Framer(wire.FROM_RADIO, self._pace.answer_ms // 2 if serial else TCP_STALE_MS)
-        self._line = await open_line(self.where, self._finder, self._bytes, self._lost, self._pace.reset_ms)
+        self._line = await open_line(self.where, self._finder, self._bytes, self._lost, self._pace.reset_ms,
+                                     self._bleak)
         try:
             await self._hello()
         except BaseException:

@@ -1,7 +1,9 @@
-"""The way to a Meshtastic device: a serial port, or TCP to its network API. One face, no waiting after `open_line`.
+"""The way to a Meshtastic device: a serial port, TCP to its network API, or Bluetooth. One face, no waiting after
+`open_line`.
 
     /dev/ttyUSB0, usb:SERIAL          a serial port, found again by the serial number of its USB device
     tcp:HOST, tcp:HOST:4403           a board with Wi-Fi or Ethernet, or meshtasticd; HOST may be [IPv6]
+    ble:NAME, ble:ADDRESS, ble:       a board in reach of Bluetooth (radios/lora/meshtastic/bleline.py)
 
 It knows nothing of what the bytes mean.
 """
@@ -16,21 +18,24 @@ from radios.lora.serialport import WRITE_BYTES_MAX, Finder, Port
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
+
+    from radios.lora.meshtastic.bleline import BleLine
 
 BAUD = 115200
 TCP_PORT = 4403
 
 
 def tcp_address(where: str) -> tuple[str, int] | None:
-    """Host and port of a "tcp:..." address, None for a serial one. Raises LinkDown for what is neither."""
-    if where.startswith(("/", "usb:")) or not where:
+    """Host and port of a "tcp:..." address, None for one of another kind. Raises LinkDown for what is none at all."""
+    if where.startswith(("/", "usb:", "ble:")) or not where:
         return None
     text = where.removeprefix("tcp:").removeprefix("//").rstrip("/")
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]") or (":" in host and not host.startswith("[")):
         host, port = text, str(TCP_PORT)
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise LinkDown("bad_settings", f"{where} is no address: write /dev/..., usb:SERIAL or tcp:HOST:PORT")
+        raise LinkDown("bad_settings", f"{where} is no address: write /dev/..., usb:SERIAL, tcp:HOST:PORT or ble:NAME")
     return host.strip("[]"), int(port)
 
 
@@ -76,9 +81,18 @@ class TcpLine(asyncio.Protocol):
             self._transport.abort()
 
 
+if TYPE_CHECKING:
+    Line = Port | TcpLine | BleLine
+
+
 async def open_line(where: str, finder: Finder, on_bytes: Callable[[bytes], None], on_lost: Callable[[str], None],
-                    within_ms: int) -> Port | TcpLine:
-    """Open the line. Raises LinkDown: what a Port raises, or no_device, gone, frozen (no connection in time)."""
+                    within_ms: int, bleak: dict[str, Any]) -> Line:
+    """Open the line. bleak: arguments for it, {} in a node. Raises LinkDown: what a Port or `open_ble` raises, or
+    no_device, gone, frozen (no connection in time)."""
+    if where.startswith("ble:"):
+        from radios.lora.meshtastic.bleline import open_ble
+
+        return await open_ble(where, on_bytes, on_lost, bleak)
     address = tcp_address(where)
     if address is None:
         path = finder.path()
@@ -100,8 +114,8 @@ async def open_line(where: str, finder: Finder, on_bytes: Callable[[bytes], None
     return line
 
 
-async def close_line(line: Port | TcpLine) -> None:
+async def close_line(line: Line) -> None:
     """Close it and wait until everything is given back."""
     line.close()
-    if isinstance(line, TcpLine):
+    if not isinstance(line, Port):
         await line.closed

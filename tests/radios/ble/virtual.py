@@ -14,9 +14,10 @@ from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
 from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
-from bleak.exc import BleakError
+from bleak.exc import BleakError, BleakGATTProtocolError, BleakGATTProtocolErrorCode
 from bumble import core, gatt_client
 from bumble import gatt as bumble_gatt
+from bumble.att import ATT_Error
 from bumble.core import AdvertisingData, BaseBumbleError
 
 from radios.ble import beacon, gatt
@@ -70,7 +71,8 @@ def backend_for(radio: Radio) -> tuple[type[BaseBleakScanner], type[BaseBleakCli
             makers = {int.from_bytes(one[:2], "little"): one[2:]
                       for one in data.get_all(AdvertisingData.MANUFACTURER_SPECIFIC_DATA, raw=True)}
             address = str(heard.address).partition("/")[0]
-            said = AdvertisementData(None, makers, {}, uuids, None, heard.rssi, ())
+            name = data.get(AdvertisingData.COMPLETE_LOCAL_NAME)
+            said = AdvertisementData(name, makers, {}, uuids, None, heard.rssi, ())
             self.call_detection_callbacks(self.create_or_update_device(address, address, None, None, said), said)
 
         @staticmethod
@@ -121,14 +123,18 @@ def backend_for(radio: Radio) -> tuple[type[BaseBleakScanner], type[BaseBleakCli
             return uuid.to_hex_str("-").lower()
 
         async def _safely(self, work: Any) -> Any:
-            """Bumble cancels the caller of a request whose connection is lost."""
+            """Bumble cancels the caller of a request whose connection is lost, and can't bear that a caller gives up."""
+            asked = asyncio.ensure_future(work)
             try:
-                return await work
+                return await asyncio.shield(asked)
             except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if self._connection is None and (task is None or not task.cancelling()):
+                if asked.cancelled():
                     raise BleakError("the connection is lost") from None
+                await asyncio.wait([asked], timeout=1)
+                asked.cancel()
                 raise
+            except ATT_Error as error:
+                raise BleakGATTProtocolError(BleakGATTProtocolErrorCode(error.error_code)) from error
             except (BaseBumbleError, TimeoutError) as error:
                 raise BleakError(str(error) or type(error).__name__) from error
 
