@@ -93,6 +93,10 @@ class Aired:
         self._publish("radio", {"link": link, "radio": radio.sender.hex(), "name": radio.name, "short": radio.short,
                                 "hops": radio.signal.hops})
 
+    def seen(self, link: str, node: str, what: str, rssi_dbm: int | None) -> None:
+        """See LinkOwner."""
+        self._publish("seen", {"link": link, "node": node, "what": what, "rssi_dbm": rssi_dbm})
+
     def text_links(self) -> list[str]:
         """See RadioPort."""
         return [name for name, driver in sorted(self._drivers.items()) if getattr(driver, "carries_texts", False)]
@@ -130,9 +134,11 @@ class Aired:
         """See RadioPort."""
         out = []
         for name, driver in sorted(self._drivers.items()):
-            waiting = getattr(driver, "waiting", None)
+            waiting, near = getattr(driver, "waiting", None), getattr(driver, "near", None)
             if waiting is not None:
                 out.append({"link": name, "facts": driver.status(), "waiting": waiting(), "nodes": self.nodes(name)})
+            elif near is not None:
+                out.append({"link": name, "facts": driver.status(), "waiting": [], "nodes": near()})
         return out
 
     def nodes(self, link: str) -> list[dict[str, Any]]:

@@ -95,7 +95,8 @@ KEYS = (
     Key("lora.enabled", "bool", False, "talk over a LoRa radio"),
     Key("lora.modem", "choice", "", "what the radio is", choices=(
         "", "meshtastic", "meshtastic-udp", "rnode", "rylr998", "rylr896", "e22")),
-    Key("lora.device", "text", "", 'where it is: /dev/ttyUSB0, "usb:SERIAL" or, for meshtastic, HOST:PORT'),
+    Key("lora.device", "text", "", 'where it is: /dev/ttyUSB0, "usb:SERIAL" or, for meshtastic, HOST:PORT or '
+        '"ble:NAME"'),
     Key("lora.channel", "text", "", "the Meshtastic channel that frames go on; empty: the primary one", high=11),
     Key("lora.psk", "channel_key", "", "that channel's key, for meshtastic-udp alone; empty: the public one"),
     Key("lora.preset", "text", "", "the preset of the radios around (meshtastic-udp); empty: LongFast", high=16),

@@ -81,7 +81,7 @@ class Node(LinkOwner):
         self._intake = Intake(self.machine, monotonic_ms, self._drain, self._perform)
         self.import_frame = self._intake.frame
         self.aired = Aired(self.machine, self._drivers, self._publish, monotonic_ms, rng)
-        for name in ("on_air", "text", "radio"):  # of LinkOwner
+        for name in ("on_air", "text", "radio", "seen"):  # of LinkOwner
             setattr(self, name, getattr(self.aired, name))
         self._pushes = Pushes(self.machine, self._drivers, self._fetch, monotonic_ms, self.kick, self.aired.sent)
         self._started_ms = monotonic_ms()

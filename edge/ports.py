@@ -103,7 +103,8 @@ class NodePort(Protocol):
 
 class RadioPort(Protocol):
     """What services may see of the radios, and do with them. What happens there comes as topics: "on_air" {link, token,
-    state, detail, key where it is a message}, "heard" (a frame), "text" (of a person), "echo" (the answer to a probe).
+    state, detail, key where it is a message}, "heard" (a frame), "text" (of a person), "echo" (the answer to a probe),
+    "seen" (a node on a link with connections: {link, node, what, rssi_dbm}).
     """
 
     def radios(self) -> list[dict[str, Any]]:

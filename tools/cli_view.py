@@ -31,7 +31,7 @@ def status_lines(facts: dict[str, Any]) -> list[str]:
     ]
     lines += emergency_lines(facts["emergency"]) if facts.get("emergency") else []
     for name, link in sorted((facts.get("links") or {}).items()):
-        if "queue.0" in link:
+        if "modem" in link:
             lines.append(f"link      {name}: {link_line(link)}")
             continue
         shown = ", ".join(f"{key} {clean(value)}" for key, value in link.items()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from edge.errors import NotFound, NotRunning, Unavailable
 from tools import cli_show as show
-from tools import radio_range
+from tools import radio_ble, radio_range
 from tools import radio_view as view
 from tools.client import Client
 
@@ -31,15 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from tools.cli_args import Parser, whole
 
     verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True, parser_class=Parser)
-    one = verbs.add_parser("list", help="what there is: the configured link, serial ports, Meshtastic nodes in this "
-                           "network", allow_abbrev=False)
+    one = verbs.add_parser("list", help="what there is: the configured links, serial ports, Meshtastic nodes in this "
+                           "network, Bluetooth", allow_abbrev=False)
     one.add_argument("--listen", type=whole(0, 60), default=LISTEN_S, metavar="SECONDS", dest="listen_s",
-                     help=f"listen so long for Meshtastic's mesh over UDP (default {LISTEN_S})")
+                     help=f"listen so long for Meshtastic's mesh over UDP, and on Bluetooth (default {LISTEN_S})")
     one = verbs.add_parser("setup", help="show or change the settings of a Meshtastic radio that no node uses now",
                            allow_abbrev=False)
     radio_setup.add_arguments(one)
     one = verbs.add_parser("test", help="send probes: does it go out, and who hears it how well; with a larger count a "
-                           "range test", allow_abbrev=False)
+                           "range test; over Bluetooth: who is near, and who answers how soon", allow_abbrev=False)
     one.add_argument("--count", type=whole(1, 255), default=COUNT, metavar="N",
                      help=f"so many probes (default {COUNT})")
     one.add_argument("--every", type=whole(2, 120), default=EVERY_S, metavar="SECONDS", dest="every_s",
@@ -75,15 +75,19 @@ def run(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     from tools import radio_find
 
-    found = {"configured": radio_find.configured(args.dir, args.overrides), "serial": radio_find.serial(),
-             "lan": radio_find.mesh_over_udp(args.listen_s)}
+    found: dict[str, Any] = {
+        "configured": radio_find.configured(args.dir, args.overrides), "serial": radio_find.serial(),
+        "lan": radio_find.mesh_over_udp(args.listen_s)}
     links = _running(args.dir)
+    adapters = radio_ble.adapters()
+    listens = adapters and args.listen_s and "ble" not in links  # the node's own scans must not be disturbed
+    found["bluetooth"] = {"adapters": adapters, "near": radio_ble.near(args.listen_s) if listens else []}
     for row in found["configured"]:
         row["state"] = links.get(row["link"], row["state"])
     if args.json:
         show.print_json(found)
     else:
-        print("\n".join(view.candidates(found)))
+        print("\n".join(view.candidates(found) + radio_ble.candidates(found["bluetooth"])))
     return 0
 
 
@@ -118,6 +122,14 @@ def _watch(args: argparse.Namespace, client: Client) -> int:
 
 
 def _test(args: argparse.Namespace, client: Client) -> int:
+    row = _row(args, client)
+    if radio_ble.is_ble(row):
+        found = radio_ble.measure(client, row)
+        if args.json:
+            show.print_json(found)
+        else:
+            print("\n".join(radio_ble.lines(found)))
+        return 0 if found["facts"]["state"] == "up" else 1
     names = radio_range.names(client.call("peers.list@1") or [], client.call("messages.list@1", {"limit": 1000}) or [])
     tally = radio_range.Tally(names)
     for n in range(args.count):
@@ -132,6 +144,12 @@ def _test(args: argparse.Namespace, client: Client) -> int:
     else:
         print("\n".join(tally.lines()))
     return 0 if tally.sent else 1
+
+
+def _row(args: argparse.Namespace, client: Client) -> dict[str, Any]:
+    """The radio link that is meant, or the first one: which of several it must be, radio.test asks."""
+    rows = [row for row in client.call("radio.status@1") if args.link in (None, row["link"])]
+    return rows[0] if len(rows) == 1 else {"link": args.link, "facts": {}}
 
 
 def _probe(args: argparse.Namespace, client: Client, n: int) -> Iterator[dict[str, Any]]:

@@ -40,12 +40,17 @@ _IP_MULTICAST_ALL = 49
 def configured(directory: str, overrides: list[str]) -> list[dict[str, Any]]:
     """The radio links of the settings: {"link", "what", "state"}."""
     settings, _ = config.load(directory, overrides)
+    out = []
+    if settings["ble.enabled"]:
+        out.append({"link": "ble", "what": f"Bluetooth, adapter {settings['ble.adapter'] or 'the first one'}",
+                    "state": "the node does not run"})
     lora = settings.section("lora")
     if not lora["enabled"] and not lora["modem"]:
-        return []
+        return out
     what = f"{lora['modem'] or 'no modem'} at {lora['device'] or 'no device'}"
     what += f", region {lora['region']}" if lora["region"] else ", no region set"
-    return [{"link": "lora", "what": what, "state": "the node does not run" if lora["enabled"] else "switched off"}]
+    state = "the node does not run" if lora["enabled"] else "switched off"
+    return [{"link": "lora", "what": what, "state": state}, *out]
 
 
 def serial(root: str = "/") -> list[dict[str, str]]:

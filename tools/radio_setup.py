@@ -136,6 +136,8 @@ def _not_in_use(directory: str, settings: config.Config, where: str) -> None:
 
 def _place(where: str) -> dict[str, Any]:
     """The address as the library wants it. Raises LinkError."""
+    if where.startswith("ble:"):
+        raise LinkError("a radio is set up by USB or TCP, not over Bluetooth", where=where, hint="plug it in")
     try:
         address = tcp_address(where)
         if address is not None:

@@ -24,6 +24,8 @@ WAITING_STATES = ("queued", "waiting", "on_air")
 def link_line(facts: dict[str, Any]) -> str:
     """The facts of a radio link on one line, for `status` and `top`."""
     parts = [f"{clean(facts.get('modem', ''))} at {clean(facts.get('device') or '-')}: {clean(facts['state'])}"]
+    if "sessions" in facts:
+        return f"{parts[0]}; {facts['sessions']} connected, {facts['near']} near"
     if "airtime.limit_ms" in facts:
         parts.append(f"{_seconds(facts['airtime.used_ms'])} of {_seconds(facts['airtime.limit_ms'])} s on the air "
                      "this hour")
@@ -50,11 +52,11 @@ def radio(row: dict[str, Any]) -> str:
     if row["waiting"]:
         out += ["", waiting(row["waiting"])]
     if row["nodes"]:
-        out += ["", _nodes(row["nodes"])]
+        out += ["", node_table(row["nodes"])]
     return "\n".join(out)
 
 
-def _nodes(rows: list[dict[str, Any]]) -> str:
+def node_table(rows: list[dict[str, Any]]) -> str:
     """The nodes whose beacons are heard."""
     batteries = {_MAINS: "mains", _NOT_TOLD: ""}
     return table(("NODE HEARD", "AGO", "DBM", "BATTERY", "CONDITION"), [
@@ -94,6 +96,8 @@ def event(value: dict[str, Any]) -> str:
     if value["event"] == "text":
         to = "to us" if value["to_us"] else f"on {clean(value['channel'])}"
         return f"{head} text    from !{value['from']} {to}{signal(value)}: {clean(value['text'])}"
+    if value["event"] == "seen":
+        return f"{head} {clean(value['what'])}: node {clean(value['node']) or 'unknown'}{signal(value)}"
     if value["event"] == "echo":
         return f"{head} echo    of {value['node']}{signal(value['here'])}; it hears us{signal(value['there'])}"
     return f"{head} sent    number {value['token']}: {state(value['state'], value['detail'])}"

@@ -2,9 +2,9 @@
 
 Publishing never waits; a follower that is slow loses the oldest and the loss is counted. Nothing is kept for one that
 comes later, and nothing goes to other nodes. Topics in use: "message", "peer", "receipt", "status", "conflict",
-"on_air", "heard", "text", "radio", "echo" (edge/ports.py, RadioPort), "alerts" (alerts, reports or a halt changed),
-"emergency" (a state or a stop changed), "policy" (what to spend power on: the fields of edge/core/policy.py in words,
-"stopped": a reason or "", "why": [text, ...]), "sticks" (other models are offered on sticks).
+"on_air", "heard", "text", "radio", "echo", "seen" (edge/ports.py, RadioPort), "alerts" (alerts, reports or a halt
+changed), "emergency" (a state or a stop changed), "policy" (what to spend power on: the fields of edge/core/policy.py
+in words, "stopped": a reason or "", "why": [text, ...]), "sticks" (other models are offered on sticks).
 """
 
 from __future__ import annotations

@@ -84,6 +84,9 @@ class LinkOwner:
     def radio(self, link, radio):
         """A person's radio was heard, whatever it said; the same."""
 
+    def seen(self, link, node, what, rssi_dbm):
+        """For whoever watches a link: hex of a node there, as far as it is known, what it did, and how well heard."""
+
     def page(self, link, request, answer):
         """Somebody in reach asks for the node's page (PROTOCOL 16.5). answer(bytes) is called once, now or later."""
         answer(b'503\n{"error":{"code":"unavailable","message":"this node has no page","hint":""}}')

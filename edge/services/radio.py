@@ -25,7 +25,7 @@ LINK_BYTES_MAX = 32
 LISTEN_MS_MAX = 120000
 ENDS = ("sent", "acked", "failed", "refused", "cancelled")  # states after which a frame is the radio's no more
 _LINK = params.text("link", LINK_BYTES_MAX, "the radio link, where there are several", None)
-_TOPICS = ("heard", "text", "echo", "on_air")
+_TOPICS = ("heard", "text", "echo", "on_air", "seen")
 
 
 class Radio:

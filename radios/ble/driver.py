@@ -15,6 +15,7 @@ import time
 
 from edge.core import frame as frames
 from edge.core import limits
+from edge.core.beacon import BATTERY_UNKNOWN, node_of
 from edge.core.cbor import CodecError
 from edge.core.link import LinkInfo, LinkOwner
 from edge.core.peers import Bucket
@@ -73,6 +74,7 @@ class BleDriver(SessionDriver):
         self._task: asyncio.Task[None] | None = None
         self._guests: set[BleSession] = set()  # established, without our community key
         self._found = asyncio.Event()  # somebody worth a connection was heard
+        self._told: set[str] = set()  # addresses heard in this scan
 
     # --- what the shell asks for
 
@@ -102,14 +104,22 @@ class BleDriver(SessionDriver):
 
     def status(self) -> dict[str, str | int]:
         """Facts: the adapter, sessions by role, who is near, duty, and the counters."""
-        out: dict[str, str | int] = {"state": self._state}
+        out: dict[str, str | int] = {"state": self._state, "modem": "bluetooth", "device": self._adapter or "the first"}
         if self._stack is not None:
             out |= self._stack.status()
         out |= self._session_status()
         out["out"], out["in"] = self._roles()
-        out["near"] = len(self._near.nodes)
+        out["near"] = len(self.near())
         out["duty"] = self._duty()
         return out | self._trouble_status()
+
+    def near(self) -> list[dict[str, Any]]:
+        """Who was heard lately, the one heard longest ago first; as RadioPort.nodes of edge/ports.py has it."""
+        now_ms = _now_ms()
+        return [{"node": one.name, "heard_s": (now_ms - one.seen_ms) // 1000, "rssi_dbm": one.rssi_dbm,
+                 "verified": True, "condition": one.beacon.condition, "battery": BATTERY_UNKNOWN, "queue": 0}
+                for one in sorted(self._near.nodes.values(), key=lambda one: one.seen_ms)
+                if now_ms - one.seen_ms <= self._pace.stale_ms]
 
     # --- the life of the stack
 
@@ -206,6 +216,7 @@ class BleDriver(SessionDriver):
         listener = Listener(stack, self._heard)
         while True:
             self._found.clear()
+            self._told.clear()
             if self._out_max:
                 await self._listen(listener)
             for near in self._targets():
@@ -260,6 +271,9 @@ class BleDriver(SessionDriver):
             return
         near.device = device
         near.rssi_dbm = rssi_dbm
+        if address not in self._told:
+            self._told.add(address)
+            self._owner.seen(self._name, near.name, "heard", rssi_dbm)
         if self._is_target(near, now_ms):
             self._found.set()
 
@@ -299,10 +313,12 @@ class BleDriver(SessionDriver):
     async def _dial(self, stack: Stack, near: Near, connect: Any) -> None:
         """One attempt; returns when there is a session, or none."""
         self._count("dials")
+        self._owner.seen(self._name, near.name, "connecting", near.rssi_dbm)
         try:
             way = await connect(stack, near.device, self._pace.connect_ms)
         except (WayLost, CodecError) as error:
             self._count(error.reason if isinstance(error, CodecError) else "dials.failed")
+            self._owner.seen(self._name, near.name, "no connection", None)
             self._near.failed(near, _now_ms())
             return
         session = self._session(True, way, way.info.window_bytes)
@@ -378,6 +394,7 @@ class BleDriver(SessionDriver):
         super().established(session)
         if not self._is_kept(session):
             return
+        self._owner.seen(self._name, node_of(session.key).hex(), "connected", None)
         node = beacon.node_of(session.key)
         for near in self._near.nodes.values():
             if near.beacon.node == node:
@@ -434,6 +451,7 @@ class BleDriver(SessionDriver):
     def _has_gone(self, session: Any) -> None:
         if session.guest:
             return
+        self._owner.seen(self._name, node_of(session.key).hex(), f"parted ({session.reason})", None)
         for near in self._near.of(session.key):
             if session.reason == "idle":
                 self._near.parted(near, self._sets(), _now_ms())

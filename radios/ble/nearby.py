@@ -6,6 +6,7 @@ lower number connects. A beacon is never believed beyond that. PROTOCOL 16.1 and
 
 from __future__ import annotations
 
+from edge.core.beacon import node_of
 from edge.core.peers import Bucket
 from radios.ble import bounds
 
@@ -33,6 +34,12 @@ class Near:
         self.settled: tuple[int, bytes] | None = None  # its digest and our sets when it ended: nothing more to say
         self.fails = 0
         self.due_ms = now_ms
+
+
+    @property
+    def name(self) -> str:
+        """Hex of the 8 bytes that stand for it, of two while it is not known."""
+        return node_of(self.key).hex() if self.key else self.beacon.node.hex()
 
 
 class Nearby:

@@ -135,7 +135,7 @@ async def open_ble(where: str, on_bytes: Callable[[bytes], None], on_lost: Calla
             await client.connect()
             if client.services.get_service(SERVICE) is None:
                 raise LinkDown("wrong_device", f"what is at {where} is no Meshtastic radio")
-            await client.read_gatt_char(FROM_RADIO)  # who must be paired is told so now; what it is, the hello says anew
+            await client.read_gatt_char(FROM_RADIO)  # a device that must be paired says so; the hello says all
             lines.append(BleLine(where, client, on_bytes, on_lost))
             await client.start_notify(FROM_NUM, lambda _, _value: lines[0].told())
             return lines[0]

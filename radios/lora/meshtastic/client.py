@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from radios.lora.meshtastic.wire import Record
     from radios.lora.modem import Signal
     from radios.lora.people import Text
-    from radios.lora.serialport import Port
 
 HELLO_NONCE = 69420  # "everything but the other nodes": a full list stalls slow devices
 HELLO_TRIES = 4

@@ -123,7 +123,7 @@ def backend_for(radio: Radio) -> tuple[type[BaseBleakScanner], type[BaseBleakCli
             return uuid.to_hex_str("-").lower()
 
         async def _safely(self, work: Any) -> Any:
-            """Bumble cancels the caller of a request whose connection is lost, and can't bear that a caller gives up."""
+            """Bumble cancels who has asked when the connection is lost, and can't bear that somebody gives up."""
             asked = asyncio.ensure_future(work)
             try:
                 return await asyncio.shield(asked)
