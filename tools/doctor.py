@@ -60,6 +60,10 @@ def examine(directory: str, overrides: list[str]) -> list[Finding]:
     found += [*doctor_models.models(directory, config),
               *doctor_community.community(directory, config), *doctor_library.library(directory, config)]
     found += doctor_host.network(config)
+    if config["ble.enabled"]:
+        from tools import doctor_ble
+
+        found += doctor_ble.examine(config, running)
     return found if running else found + doctor_host.ports(config)
 
 

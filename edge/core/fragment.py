@@ -46,6 +46,14 @@ class _Partial:
         self.due_ms = due_ms
 
 
+def _bytes_of(partial):
+    return partial.n_bytes
+
+
+def _one(_partial):
+    return 1
+
+
 class Reassembler:
     """Puts the frames of one link together. count(name) is told of what is given up, under "drop.fragment.*"."""
 
@@ -83,7 +91,7 @@ class Reassembler:
         if not partial.missing:
             return self._whole(partial, data[5])
         while self._n_bytes > limits.REASSEMBLY_BYTES_MAX:
-            self._push_out(partial)
+            self._push_out(partial, _bytes_of)
         return None
 
     def expire(self, now_ms):
@@ -106,7 +114,7 @@ class Reassembler:
     def _open(self, name, peer, total, now_ms):
         partial = _Partial(name, peer, total, now_ms + limits.REASSEMBLY_MS_MAX)
         if len(self._partials) >= limits.REASSEMBLIES_MAX:
-            self._push_out(partial)
+            self._push_out(partial, _one)
         self._partials.append(partial)
         return partial
 
@@ -120,14 +128,16 @@ class Reassembler:
             raise CodecError("fragment.check")
         return whole
 
-    def _push_out(self, keep):
-        """Give up one frame other than `keep`: the oldest of the neighbour that has the most bytes under way."""
-        bytes_of = {}
+    def _push_out(self, keep, weight):
+        """Give up one frame other than `keep`: the oldest of the neighbour that has the most under way of what there is
+        too much of."""
+        share = {keep.peer: weight(keep)}
         for partial in self._partials:
-            bytes_of[partial.peer] = bytes_of.get(partial.peer, 0) + partial.n_bytes
+            if partial is not keep:
+                share[partial.peer] = share.get(partial.peer, 0) + weight(partial)
         worst = None
         for partial in self._partials:
-            if partial is not keep and (worst is None or bytes_of[partial.peer] > bytes_of[worst.peer]):
+            if partial is not keep and (worst is None or share[partial.peer] > share[worst.peer]):
                 worst = partial
         self._close(worst)
         self._told("drop.fragment.full")

@@ -47,7 +47,7 @@ _REASONS = {
 
 
 class BlueZ(Stack):
-    """adapter: its name such as "hci1" or its address; "" takes the first one."""
+    """adapter: its name such as "hci1" or its address; "" takes the first one. version: BlueZ's, (5, 82), or ()."""
 
     def __init__(self, adapter: str = "") -> None:
         self._wanted = adapter
@@ -55,28 +55,15 @@ class BlueZ(Stack):
         self._on_lost: Callable[[Reason], None] = lambda _reason: None
         self._path = ""  # of the adapter
         self._address = ""
-        self._version: tuple[int, ...] = ()
+        self.version: tuple[int, ...] = ()
         self._server: GattServer | None = None
         self._advert: Advert | None = None
         self._can_serve = False
 
     async def open(self, on_lost: Callable[[Reason], None]) -> None:
         """See Stack.open."""
+        bus, found = await self._find(on_lost)
         try:
-            import bleak  # noqa: F401  the other half of this stack: better missed here than in the middle of a scan
-        except ImportError as error:
-            raise BleDown(Reason.NO_PACKAGE, str(error.name)) from error
-        self._on_lost = on_lost
-        self._version = await _version()
-        self._bus = bus = Bus(SERVICE, self._signal, lambda: self._lost(Reason.NO_DBUS))
-        await bus.open()
-        try:
-            for rule in _RULES:
-                await bus.match(rule)
-            (found,) = await bus.call("/", MANAGER, "GetManagedObjects")
-            self._choose(found)
-            if self._version and self._version < VERSION_MIN:
-                raise BleDown(Reason.OLD_BLUEZ, "this is " + ".".join(map(str, self._version)))
             await self._power_on(bus, found)
             await self._see_what_it_can(bus)
         except BusError as error:
@@ -84,11 +71,45 @@ class BlueZ(Stack):
         self.scanner = {"bluez": {"adapter": self._path.rpartition("/")[2]}}
         self.client = {"bluez": {"adapter": self._path.rpartition("/")[2]}}
 
+    async def look(self) -> dict[str, str | int]:
+        """The facts of the adapter that would be taken, `powered` and `can_serve` among them; changes nothing.
+
+        Raises BleDown.
+        """
+        try:
+            _, found = await self._find(lambda _reason: None)
+            names = found[self._path]
+            return self.status() | {"powered": int(bool(text_of(names[ADAPTER], "Powered"))),
+                                    "can_serve": int(all(name in names for name in _FOR_PERIPHERALS))}
+        finally:
+            await self.close()
+
+    async def _find(self, on_lost: Callable[[Reason], None]) -> tuple[Bus, dict[str, dict[str, Any]]]:
+        """Everything short of switching it on. Raises BleDown."""
+        try:
+            import bleak  # noqa: F401  the other half of this stack: better missed here than in the middle of a scan
+        except ImportError as error:
+            raise BleDown(Reason.NO_PACKAGE, str(error.name)) from error
+        self._on_lost = on_lost
+        self.version = await _version()
+        self._bus = bus = Bus(SERVICE, self._signal, lambda: self._lost(Reason.NO_DBUS))
+        await bus.open()
+        try:
+            for rule in _RULES:
+                await bus.match(rule)
+            (found,) = await bus.call("/", MANAGER, "GetManagedObjects")
+            self._choose(found)
+            if self.version and self.version < VERSION_MIN:
+                raise BleDown(Reason.OLD_BLUEZ, "this is " + ".".join(map(str, self.version)))
+            return bus, found
+        except BusError as error:
+            raise down_of(error) from error
+
     async def serve(self, info: bytes, on_way: Callable[[Way], bool]) -> None:
         """See Stack.serve."""
         if self._bus is None or not self._can_serve:
             raise BleDown(Reason.NO_PERIPHERAL)
-        self._server = GattServer(self._bus, self._path, info, on_way, sockets=self._version >= GattServer.SOCKETS_FROM)
+        self._server = GattServer(self._bus, self._path, info, on_way, sockets=self.version >= GattServer.SOCKETS_FROM)
         try:
             await self._server.register()
         except BusError as error:
@@ -120,7 +141,7 @@ class BlueZ(Stack):
         """Facts: adapter, its address, BlueZ's version, how it advertises."""
         out: dict[str, str | int] = {
             "adapter": self._path.rpartition("/")[2], "address": self._address,
-            "bluez": ".".join(map(str, self._version)) or "unknown",
+            "bluez": ".".join(map(str, self.version)) or "unknown",
             "advertises": self._advert.how if self._advert is not None else "no",
         }
         if self._server is not None:

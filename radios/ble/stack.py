@@ -29,6 +29,8 @@ class Reason(enum.Enum):
     NO_PERIPHERAL = "no_peripheral"
     ADVERT_REFUSED = "advert_refused"
     OLD_BLUEZ = "old_bluez"
+    DUAL_MODE = "dual_mode"
+    CHANNELS = "channels"
     LOST = "lost"
     INTERNAL = "internal"
 
@@ -47,6 +49,10 @@ TEXTS = {
     Reason.ADVERT_REFUSED: "the system refuses to advertise, so others can't find this node, and it connects to them "
                            "only: update the kernel and bluez, or give the node CAP_NET_ADMIN",
     Reason.OLD_BLUEZ: "this BlueZ is too old: update bluez, 5.66 or newer is needed",
+    Reason.DUAL_MODE: "BlueZ may connect by classic Bluetooth where both can, and then finds no service: set "
+                      "ControllerMode = le under [General] in /etc/bluetooth/main.conf",
+    Reason.CHANNELS: "this BlueZ delivers notifications out of order: set Channels = 1 under [GATT] in "
+                     "/etc/bluetooth/main.conf",
     Reason.LOST: "Bluetooth has gone (bluetoothd ended, or the adapter was pulled); it is taken up when it is back",
     Reason.INTERNAL: "a fault in the node's own code; please report it",
 }
@@ -58,6 +64,7 @@ class BleDown(Exception):
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(TEXTS[reason] + (f" ({detail})" if detail else ""))
         self.reason = reason
+        self.detail = detail
 
 
 class WayLost(Exception):

@@ -101,6 +101,18 @@ def test_a_flood_pushes_out_its_own() -> None:
     assert [reassembler.add(b"good", part, 0) for part in good[1:]][-1] == FRAME
 
 
+def test_many_small_beginnings_push_out_no_large_one() -> None:
+    """There is room for so many frames: who starts many tiny ones gives up his own, not the long one of another."""
+    reassembler = Reassembler()
+    whole = bytes(range(256)) * 20
+    parts = split(whole, 400, 7)
+    for part in parts[:-1]:
+        assert reassembler.add(b"honest", part, 0) is None
+    for number in range(3 * limits.REASSEMBLIES_MAX):
+        assert reassembler.add(b"hostile", split(bytes(300), 160, number)[0][:7], 0) is None
+    assert reassembler.add(b"honest", parts[-1], 0) == whole
+
+
 def test_bytes_are_bounded_as_well() -> None:
     reassembler = Reassembler()
     big = Rng(1).bytes(limits.FRAME_BYTES_MAX)

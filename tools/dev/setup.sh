@@ -30,6 +30,7 @@ tests)
     command -v ip >/dev/null || missing+=(iproute2)
     command -v faketime >/dev/null || missing+=(faketime) # a box whose clock says 1970
     command -v chromium >/dev/null || missing+=(chromium)
+    command -v dbus-daemon >/dev/null || missing+=(dbus-daemon)
     command -v node >/dev/null || missing+=(nodejs) # the second decoder of the protocol
     command -v mcopy >/dev/null || missing+=(mtools) # waypost flash
     command -v mkfs.vfat >/dev/null || missing+=(dosfstools)

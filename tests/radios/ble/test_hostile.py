@@ -227,7 +227,7 @@ def test_an_attack_costs_little_memory(attack: Attack) -> None:
 def test_a_thousand_connections_leave_nothing_behind() -> None:
     def ours() -> int:
         gc.collect()
-        return sum(1 for one in gc.get_objects() if type(one).__module__.startswith(("radios.", "edge.")))
+        return sum(1 for one in gc.get_objects() if str(type(one).__module__).startswith(("radios.", "edge.")))
 
     async def whole() -> None:
         async with village() as place:

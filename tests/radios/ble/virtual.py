@@ -130,8 +130,9 @@ def backend_for(radio: Radio) -> tuple[type[BaseBleakScanner], type[BaseBleakCli
             except asyncio.CancelledError:
                 if asked.cancelled():
                     raise BleakError("the connection is lost") from None
-                await asyncio.wait([asked], timeout=1)
+                await asyncio.wait([asked], timeout=0.2)
                 asked.cancel()
+                await asyncio.wait([asked])
                 raise
             except ATT_Error as error:
                 raise BleakGATTProtocolError(BleakGATTProtocolErrorCode(error.error_code)) from error
