@@ -12,6 +12,7 @@ import os
 
 from edge import tomlfile
 from edge.errors import ConfigError
+from edge.settings import Config, split_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 FILE_NAME = "waypost.toml"
 MACHINE_DIRECTORY = "/etc/waypost"
-AP_ADDRESS = "10.42.0.1"  # this box in the Wi-Fi that it makes (net.wifi)
 _HEX_KEY_CHARS = 64
 _HIDDEN = ("secret", "channel_key", "password", "token")
 
@@ -178,32 +178,16 @@ BY_NAME = {key.name: key for key in KEYS}
 _LINKS_OFF = {"lan.enabled": False, "lora.enabled": False, "ble.enabled": False}
 
 
-class Config:
-    """Settings as one flat mapping of dotted names. Secrets are hex text in it; print `redacted()` only.
+def filled(values: dict[str, Any] | None = None) -> Config:
+    """These settings, and every other one with its default."""
+    full = {key.name: list(key.default) if isinstance(key.default, tuple) else key.default for key in KEYS}
+    return Config(full | (values or {}))
 
-    section("lan") gives the settings under one heading without it, community_key() 32 bytes or None.
-    """
 
-    def __init__(self, values: dict[str, Any] | None = None) -> None:
-        self.values = {key.name: list(key.default) if isinstance(key.default, tuple) else key.default for key in KEYS}
-        self.values.update(values or {})
-
-    def __getitem__(self, name: str) -> Any:
-        return self.values[name]
-
-    def section(self, name: str) -> dict[str, Any]:
-        """The settings under one heading, without it: section("lan")["port"]."""
-        head = name + "."
-        return {full[len(head):]: value for full, value in self.values.items() if full.startswith(head)}
-
-    def community_key(self) -> bytes | None:
-        """The 32-byte community key, or None on an open node."""
-        return bytes.fromhex(str(self.values["community.key"])) or None
-
-    def redacted(self) -> dict[str, Any]:
-        """All settings as they may be shown: a secret reads "(set)" or ""."""
-        return {name: "(set)" if value and BY_NAME[name].kind in _HIDDEN else value
-                for name, value in self.values.items()}
+def redacted(config: Config) -> dict[str, Any]:
+    """All settings as they may be shown: a secret reads "(set)" or ""."""
+    return {name: "(set)" if value and BY_NAME[name].kind in _HIDDEN else value
+            for name, value in config.values.items()}
 
 
 def load(directory: str, overrides: Iterable[str] = ()) -> tuple[Config, list[ConfigError]]:
@@ -220,7 +204,7 @@ def load(directory: str, overrides: Iterable[str] = ()) -> tuple[Config, list[Co
     for override in overrides:
         name, value = parse_override(override)
         values[name] = value
-    return Config(values), problems
+    return filled(values), problems
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -434,21 +418,6 @@ def _is_keys(key: Key, value: Any) -> tuple[bool, Any]:
 
 def _is_hex_key(text: str) -> bool:
     return len(text) == _HEX_KEY_CHARS and all(one in "0123456789abcdef" for one in text.lower())
-
-
-def split_address(text: str, default_port: int) -> tuple[str, int] | None:
-    """(host, port) of "HOST", "HOST:PORT" or "[IPV6]:PORT"; None when it is none of them."""
-    host, port = text, str(default_port)
-    if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
-        if not bracket or (rest and not rest.startswith(":")):
-            return None
-        port = rest[1:] if rest else port
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    if not host or any(one.isspace() for one in host) or not (port.isascii() and port.isdigit()):
-        return None
-    return (host, int(port)) if 1 <= int(port) <= 65535 else None
 
 
 _CHECKS = {

@@ -8,7 +8,7 @@ import pathlib
 import pytest
 
 from boards import loader
-from edge.config import Config
+from edge.config import filled
 from edge.errors import ConfigError
 from tests.conftest import ROOT
 from tools import run_body
@@ -33,8 +33,8 @@ def test_shipped_boards(name: str) -> None:
         module, _, class_name = link.driver.partition(":")
         driver = getattr(importlib.import_module(module), class_name)
         assert all(callable(getattr(driver, verb)) for verb in ("start", "stop", "send", "pause", "status"))
-        assert Config().section(link.config)
-        assert not link.switch or link.switch in Config().values
+        assert filled().section(link.config)
+        assert not link.switch or link.switch in filled().values
     parts = [row["driver"] for row in board.rows("sensor")] + [run_body.LED, run_body.BUTTON]
     parts += [board.table(heading)["driver"] for heading in ("led", "button") if "driver" in board.table(heading)]
     for part in parts:
@@ -43,13 +43,13 @@ def test_shipped_boards(name: str) -> None:
 
 
 def test_a_node_without_settings_has_the_lan_only() -> None:
-    config = Config()
+    config = filled()
     assert config["node.board"] == loader.AUTO
     links = [link.name for link in loader.load("generic").links if link.enabled(config.values)]
     assert links == ["lan"]
-    assert [link.name for link in loader.load("generic").links if link.enabled(Config({"lan.udp": True}).values)] == [
+    assert [link.name for link in loader.load("generic").links if link.enabled(filled({"lan.udp": True}).values)] == [
         "lan", "udp"]
-    off = Config({"lan.udp": True, "lan.enabled": False})
+    off = filled({"lan.udp": True, "lan.enabled": False})
     assert not any(link.enabled(off.values) for link in loader.load("generic").links)
 
 

@@ -9,13 +9,14 @@ import pytest
 
 from edge import config
 from edge.errors import ConfigError
+from edge.settings import Config
 from tests.conftest import ROOT
 
 BAD = pathlib.Path(ROOT, "tests", "data", "config-bad")
 KEY = bytes(range(32))
 
 
-def load(folder: pathlib.Path, content: bytes | str, *overrides: str) -> tuple[config.Config, list[ConfigError]]:
+def load(folder: pathlib.Path, content: bytes | str, *overrides: str) -> tuple[Config, list[ConfigError]]:
     path = folder / config.FILE_NAME
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return config.load(str(folder), overrides)
@@ -90,7 +91,7 @@ def test_community_key_forms(tmp_path: pathlib.Path, text: str) -> None:
 
 def test_community_key_is_not_shown(tmp_path: pathlib.Path) -> None:
     found = good(tmp_path, f'[community]\nkey = "{KEY.hex()}"\n')
-    assert KEY.hex() not in repr(found.redacted()) and found.redacted()["community.key"] == "(set)"
+    assert KEY.hex() not in repr(config.redacted(found)) and config.redacted(found)["community.key"] == "(set)"
     assert KEY.hex() not in repr(found)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from boards.loader import Board
-    from edge.config import Config
+    from edge.settings import Config
 
 CARD_STATE = "/run/waypost/data-state"  # images/pi/files/usr/lib/waypost/data
 CACHE = os.path.join(sys.prefix, "waypost-pycache")

@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from edge.config import Config
+    from edge.settings import Config
 
 FREE_BYTES_MIN = 20 << 20
 FREE_BYTES_NOTE = 200 << 20

@@ -13,7 +13,7 @@ from tools.doctor_host import BROKEN, NOTE, OK, Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from edge.config import Config
+    from edge.settings import Config
 
 FILES_MAX = 200
 KEY_FILE_BYTES = range(64, 67)

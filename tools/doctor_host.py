@@ -16,7 +16,7 @@ from importlib.util import find_spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from edge.config import Config
+    from edge.settings import Config
 
 PYTHON_MIN = (3, 11)
 PAGE_S = 30

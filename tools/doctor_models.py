@@ -16,7 +16,7 @@ from tools.doctor_host import BROKEN, NOTE, OK, Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from edge.config import Config
+    from edge.settings import Config
 
 _RUNS = (
     ("gguf", ("llama_cpp",), "llama-cpp-python, which runs language models",

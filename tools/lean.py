@@ -83,7 +83,8 @@ def leave_out() -> None:
           isfunction=lambda thing: type(thing) is type(_unwrap), unwrap=_unwrap,
           **{name: _flag_test(flag) for name, flag in flags.items()})
     _lazy("subprocess", PIPE=-1, STDOUT=-2, DEVNULL=-3)
-    for name in ("asyncio.sslproto", "asyncio.staggered"):  # of TLS, and of racing addresses
+    # of TLS, of racing addresses, and the source lines of tasks that are printed
+    for name in ("asyncio.sslproto", "asyncio.staggered", "linecache"):
         _lazy(name)
     traceback = _lazy("traceback")
     # _asyncio takes hold of this function when it is loaded

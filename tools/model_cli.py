@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from edge.models.catalogue import Record
+    from edge.settings import Config
 
 FETCH_MS = 600_000
 
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     return int(_VERBS[args.verb](args, catalogue, settings))
 
 
-def _add(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
+def _add(args: argparse.Namespace, catalogue: Catalogue, settings: Config) -> int:
     try:
         with tempfile.TemporaryDirectory(dir=args.dir) as folder:
             path, name = args.file, args.name
@@ -82,7 +83,7 @@ def _add(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config
                  _fit(record, settings))
 
 
-def _fetch(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
+def _fetch(args: argparse.Namespace, catalogue: Catalogue, settings: Config) -> int:
     told = _progress(args, "fetched")
     name = ""
     with Client(args.dir) as client:
@@ -123,7 +124,7 @@ def _on_sticks(directory: str) -> list[dict[str, Any]]:
         return []
 
 
-def _list(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
+def _list(args: argparse.Namespace, catalogue: Catalogue, settings: Config) -> int:
     if args.near:
         return _near(args)
     records = catalogue.records()
@@ -143,7 +144,7 @@ def _list(args: argparse.Namespace, catalogue: Catalogue, settings: config.Confi
     return 0
 
 
-def _info(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
+def _info(args: argparse.Namespace, catalogue: Catalogue, settings: Config) -> int:
     record = catalogue.find(args.name)
     os.close(catalogue.open(record))  # checks it again where that is due
     need = _need(record, settings)
@@ -159,14 +160,14 @@ def _info(args: argparse.Namespace, catalogue: Catalogue, settings: config.Confi
     return 0
 
 
-def _remove(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
+def _remove(args: argparse.Namespace, catalogue: Catalogue, settings: Config) -> int:
     record = catalogue.find(args.name)
     catalogue.remove(record)
     _tell(args.dir)
     return _told(args, record, f"{record.name} is gone, {show.size(record.bytes)} are free")
 
 
-def _quantize(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
+def _quantize(args: argparse.Namespace, catalogue: Catalogue, settings: Config) -> int:
     from tools import model_work
 
     before = catalogue.find(args.name)
@@ -176,7 +177,7 @@ def _quantize(args: argparse.Namespace, catalogue: Catalogue, settings: config.C
                  _fit(record, settings))
 
 
-def _bench(args: argparse.Namespace, catalogue: Catalogue, settings: config.Config) -> int:
+def _bench(args: argparse.Namespace, catalogue: Catalogue, settings: Config) -> int:
     from tools import model_work
 
     figures = model_work.bench(args.dir, settings, args.name)
@@ -187,13 +188,13 @@ def _bench(args: argparse.Namespace, catalogue: Catalogue, settings: config.Conf
     return 0
 
 
-def _need(record: Record, settings: config.Config) -> budget.Need:
+def _need(record: Record, settings: Config) -> budget.Need:
     if record.kind == "gguf":
         return budget.of_gguf(record.facts, settings["models.context"])
     return budget.of_tflite(record.bytes)
 
 
-def _fit(record: Record, settings: config.Config) -> str:
+def _fit(record: Record, settings: Config) -> str:
     need = _need(record, settings)
     limit_bytes = settings["models.memory_mb"] * 1000000
     room = budget.available_bytes() - budget.RESERVE_BYTES

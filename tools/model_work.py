@@ -21,8 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from edge.config import Config
     from edge.models.catalogue import Catalogue, Record
+    from edge.settings import Config
 
 AUTO = "auto"
 PROMPT = "Water that may not be clean is boiled before it is drunk. " * 6

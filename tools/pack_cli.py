@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
+    from edge.settings import Config
+
 LICENCE_UNKNOWN = "not said"
 FACTS_FILE = "pack.toml"
 EMBED_BATCH = 16
@@ -207,7 +209,7 @@ def _library(args: argparse.Namespace) -> list[dict[str, Any]]:
     return shelf.listed(args.dir)
 
 
-def _admit(one: pack.Pack, args: argparse.Namespace, settings: config.Config) -> None:
+def _admit(one: pack.Pack, args: argparse.Namespace, settings: Config) -> None:
     """Whether this pack may come in. Raises PackError."""
     author: bytes = one.facts["key"]
     if args.author is not None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
+    from edge.settings import Config
+
 NAME_BYTES_MAX, SHORT_BYTES_MAX, CHANNEL_BYTES_MAX = 39, 4, 11  # as the devices hold them
 PSK_BYTES = (1, 16, 32)
 WORKER_S = 120
@@ -111,7 +113,7 @@ def _psk(text: str | None) -> str | None:
     return text
 
 
-def _default_device(settings: config.Config) -> str:
+def _default_device(settings: Config) -> str:
     if settings["lora.modem"] == "meshtastic" and settings["lora.device"]:
         return str(settings["lora.device"])
     found = [row["device"] for row in radio_find.serial() if row["serial"]]
@@ -121,7 +123,7 @@ def _default_device(settings: config.Config) -> str:
     return found[0]
 
 
-def _not_in_use(directory: str, settings: config.Config, where: str) -> None:
+def _not_in_use(directory: str, settings: Config, where: str) -> None:
     """A serial port is locked; over TCP our connection would throw the node's out. Raises Unavailable."""
     try:
         with Client(directory) as client:

@@ -17,13 +17,13 @@ from importlib import import_module
 
 from edge import keys
 from edge.bus.bus import Bus
-from edge.config import AP_ADDRESS, Config
 from edge.console.control import LINK as LOCAL_LINK
 from edge.console.control import ControlServer
 from edge.core import effects
 from edge.errors import LinkError, StoreError, WaypostError
 from edge.node import Node, monotonic_ms
 from edge.ports import ANCHOR, MEMBER, TRUSTED, UNKNOWN
+from edge.settings import AP_ADDRESS, Config
 from edge.store.lock import DirLock
 from edge.store.store import Store
 from edge.tasks import Tasks

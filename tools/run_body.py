@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from edge.config import Config
     from edge.emergency.body import SensorPort
     from edge.emergency.keeper import Keeper
     from edge.emergency.panel import Panel
+    from edge.settings import Config
     from edge.tasks import Tasks
 
     Trouble = Callable[[str, str, str], None]

@@ -6,21 +6,21 @@ only where a setting or the board file names it.
 
 from __future__ import annotations
 
-from edge.config import split_address
 from edge.core import conditions, effects, policy
 from edge.core.machine import Situation
 from edge.emergency.keeper import Keeper, Kept
 from edge.node import monotonic_ms
 from edge.services.emergency import EmergencyServices
+from edge.settings import split_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.bus.bus import Bus
-    from edge.config import Config
     from edge.core.policy import Policy
     from edge.node import Node
+    from edge.settings import Config
     from edge.store.store import Store
     from edge.tasks import Tasks
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from edge.bus.bus import Bus
-    from edge.config import Config
     from edge.library.desk import Desk
     from edge.node import Node
     from edge.services.paid import Paid
     from edge.services.waterfall import Waterfall
+    from edge.settings import Config
 
 
 def prepare(directory: str, settings: Config) -> list[str]:

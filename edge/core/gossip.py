@@ -6,7 +6,7 @@ starts the rounds of a pair, so that they don't cross. Nothing here verifies or 
 """
 
 from edge.compat import hashing
-from edge.core import effects, frame, limits, pinsketch, ranges
+from edge.core import effects, frame, limits, ranges
 from edge.core.cbor import CodecError
 from edge.core.index import Index
 
@@ -232,6 +232,8 @@ class Gossip:
             raise CodecError("rate")
 
     def _short_ids(self, neighbour, lane):
+        from edge.core import pinsketch  # only small links tell by sketches
+
         salt = pair_salt(self.own_key, neighbour.node)
         return {pinsketch.short_id(key, salt): key for key in self.index[lane].keys()}
 
@@ -240,6 +242,8 @@ class Gossip:
         if len(self.index[lane]) > SKETCH_KEYS_MAX:
             self._sketches[lane] = {}
             return
+        from edge.core import pinsketch
+
         for salt in sketches:  # each by itself: their order doesn't show
             sketches[salt].add(pinsketch.short_id(key, salt))
 
@@ -248,6 +252,8 @@ class Gossip:
         salt = pair_salt(self.own_key, neighbour.node)
         sketches = self._sketches[lane]
         if salt not in sketches:
+            from edge.core import pinsketch
+
             if len(sketches) >= limits.PEERS_MAX:
                 sketches = self._sketches[lane] = {}
             sketches[salt] = sketch = pinsketch.Sketch(limits.SKETCH_CAPACITY_MAX)
@@ -274,6 +280,8 @@ class Gossip:
             self._start_ranges(neighbour, lane)
             return
         self._pay_shorts(now_ms, neighbour, lane, capacity // 4)  # decoding costs about capacity^2
+        from edge.core import pinsketch
+
         mine = pinsketch.Sketch.from_bytes(self._sketch(neighbour, lane).to_bytes(capacity))
         mine.merge(pinsketch.Sketch.from_bytes(data))
         missing = mine.decode()

@@ -8,7 +8,6 @@ served it, how long that took and which passages it names. Messages never reach 
 from __future__ import annotations
 
 import time
-from contextlib import aclosing
 
 from edge.errors import BadRequest, CapacityExceeded
 from edge.ports import MEMBER, UNKNOWN
@@ -83,6 +82,8 @@ class Ask:
             yield {"passages": passages, "good": found["good"]}
             end = {"by": LIBRARY, "node": "", "name": "", "model": "", "tokens": 0, "cites": [], "skipped": []}
             if found["good"] and by == AUTO:
+                from contextlib import aclosing  # 0.1 MB that a node in which nobody asks does without
+
                 async with aclosing(self._model(caller, question, passages)) as items:
                     async for item in items:
                         if "end" in item:
@@ -118,6 +119,8 @@ class Ask:
         messages, count = prompt.build(question, passages, self._context_tokens)
         said: list[str] = []
         own_only = caller.key is not None  # a neighbour's question is not carried further
+        from contextlib import aclosing
+
         async with aclosing(self._waterfall.answer(messages, prompt.ANSWER_TOKENS, own_only=own_only)) as items:
             async for item in items:
                 end = item.get("end")

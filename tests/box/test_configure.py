@@ -84,7 +84,7 @@ def test_what_is_set_up(tmp_path: pathlib.Path) -> None:
     (tmp_path / "usr/share/zoneinfo/Europe").mkdir(parents=True)
     (tmp_path / "usr/share/zoneinfo/Europe/Berlin").write_bytes(b"TZif")
     (tmp_path / "etc").mkdir()
-    values = config.Config({"node.time_zone": "Europe/Berlin", "net.wifi": "ap", "net.country": "DE"}).values
+    values = config.filled({"node.time_zone": "Europe/Berlin", "net.wifi": "ap", "net.country": "DE"}).values
     assert configure.set_up(values, "Town Hall", str(tmp_path)) == []
     assert (tmp_path / "etc/hostname").read_text() == "town-hall\n"
     assert os.readlink(tmp_path / "etc/localtime") == "/usr/share/zoneinfo/Europe/Berlin"
@@ -94,7 +94,7 @@ def test_what_is_set_up(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("zone", ["Europe/Berlyn", "../../../etc/passwd", "/etc/passwd"])
 def test_a_wrong_time_zone_is_told(tmp_path: pathlib.Path, zone: str) -> None:
-    problems = configure.set_up(config.Config({"node.time_zone": zone}).values, "x", str(tmp_path))
+    problems = configure.set_up(config.filled({"node.time_zone": zone}).values, "x", str(tmp_path))
     assert len(problems) == 1 and zone in problems[0] and not (tmp_path / "etc/localtime").exists()
 
 

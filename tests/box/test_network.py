@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from edge.config import Config
+from edge.config import filled
 from tools.box import network
 
 
 def files(**settings: Any) -> tuple[dict[str, str], list[str]]:
-    return network.files(Config({f"net.{name}": value for name, value in settings.items()}).values, "Bücherei")
+    return network.files(filled({f"net.{name}": value for name, value in settings.items()}).values, "Bücherei")
 
 
 CLIENT, OWN = "run/waypost/wifi-wlan0.conf", "run/waypost/wifi-ap0.conf"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import Config
+from edge.config import filled
 from edge.models import sandbox
 from edge.models.adding import add_file
 from edge.models.catalogue import Catalogue
@@ -16,7 +16,7 @@ from tools.doctor_host import BROKEN, NOTE, OK
 
 
 def said(directory: Path, **settings: object) -> list[tuple[str, str]]:
-    config = Config({f"models.{name}": value for name, value in settings.items()})
+    config = filled({f"models.{name}": value for name, value in settings.items()})
     return [(one.state, one.text) for one in doctor_models.models(str(directory), config)]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 
-from edge.config import AP_ADDRESS as ADDRESS
+from edge.settings import AP_ADDRESS as ADDRESS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
