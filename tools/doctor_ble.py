@@ -14,7 +14,7 @@ from tools.doctor_host import BROKEN, NOTE, OK, Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from edge.config import Config
+    from edge.settings import Config
 
 CHECK = "bluetooth"
 

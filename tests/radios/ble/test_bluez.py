@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge.config import Config
+from edge.config import filled
 from radios.ble import advert, beacon, settings
 from radios.ble.bluez import BlueZ
 from radios.ble.gattserver import GattServer
@@ -221,8 +221,8 @@ def test_settings_that_are_not_there(tmp_path: pathlib.Path) -> None:
 def test_the_doctor(tmp_path: pathlib.Path, system_bus: pathlib.Path) -> None:
     conf = tmp_path / "main.conf"
     conf.write_text("[General]\nControllerMode = dual\n")
-    assert doctor_ble.examine(Config(), False) == []
-    wanted = Config({"ble.enabled": True})
+    assert doctor_ble.examine(filled(), False) == []
+    wanted = filled({"ble.enabled": True})
     found = doctor_ble.examine(wanted, False, str(conf))
     assert [(one.state, one.text) for one in found][0] == (
         "broken", "bluetoothd does not run (org.freedesktop.DBus.Error.ServiceUnknown: The name org.bluez was not "
