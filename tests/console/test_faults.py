@@ -1,4 +1,4 @@
-"""Twenty faults, planted one at a time: the console names each in two commands at most, with what to do.
+"""More than twenty faults, planted one at a time: the console names each in two commands at most, with what to do.
 
 The table of docs/OPERATING.md has a row for each of them, under the same name.
 """
@@ -106,6 +106,16 @@ def test_the_community_key_is_mistyped(box: Box) -> None:
     box.run()
     said = box.says("doctor --broken")
     assert "community.key" in said and "until the community key can be read" in said
+
+
+def test_no_bluetooth(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={box.tmp_path}/none")
+    box.run("ble.enabled=true")
+    for _ in range(20):
+        said = box.says("status")
+        if "TROUBLE ble" in said:
+            break
+    assert "TROUBLE ble" in said and "start it (systemctl start dbus)" in said
 
 
 def test_no_radio(box: Box) -> None:
