@@ -6,6 +6,8 @@
 # make models-arm64  the same for the SD-card image, built here for arm64
 # make image         the SD-card image and the update bundle, into .cache/image (docs/IMAGE.md)
 # make test-image    build it and try it in QEMU: start, settings, console, update, roll-back, power cuts
+# make test-ble      Bluetooth on the real stack: Debian's kernel, bluetoothd and D-Bus in QEMU; BLE_SUITE=bookworm for 5.66
+# make test-ble-web  the page for phones in Chromium, by Web Bluetooth, against nodes in that machine
 # make test-image-pi the same image in QEMU's Raspberry Pi 3; slow
 # make test-arm64    the node's tests in the image's root under qemu-user; slow
 PYTHON ?= python3
@@ -17,7 +19,8 @@ WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost
 
 unexport PYTHONDONTWRITEBYTECODE  # byte code that is kept makes nodes smaller and tests quicker
 
-.PHONY: run test venv lint core bench triage models models-arm64 image test-image test-image-pi test-arm64 clean
+.PHONY: run test venv lint core bench triage models models-arm64 image test-image test-image-pi test-arm64 test-ble \
+	test-ble-web clean
 
 run: $(VENV)/.run-ready
 	$(BIN)/waypost --dir $(DIR) run
@@ -66,6 +69,17 @@ test-image-pi: $(VENV)/.dev-ready
 
 test-arm64: image
 	images/test/suite_arm64.sh
+
+BLE_SUITE ?= trixie
+
+test-ble: $(VENV)/.dev-ready
+	tools/dev/setup.sh ble
+	$(BIN)/python -m tests.ble_vm.machine --suite $(BLE_SUITE) python3 -m pytest tests/ble_vm/inside/contract.py tests/ble_vm/inside/story.py
+
+test-ble-web: $(VENV)/.dev-ready
+	tools/dev/setup.sh ble
+	tools/dev/setup.sh tests
+	BLE_SUITE=$(BLE_SUITE) $(BIN)/python -m pytest tests/ble_vm/web.py
 
 core: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest tests/core

@@ -119,8 +119,8 @@ class GattServer:
         if way is not None:
             way.subscribe(ours, mtu)
         else:
-            if len(self._outlets) >= SOCKETS_MAX:
-                self.gone(next(iter(self._outlets)))
+            if device in self._outlets or len(self._outlets) >= SOCKETS_MAX:
+                self.gone(device if device in self._outlets else next(iter(self._outlets)))
             self._outlets[device] = (ours, mtu)
         return "hq", [theirs.detach(), mtu]
 

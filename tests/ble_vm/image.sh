@@ -12,7 +12,7 @@ set -euo pipefail
 KERNEL=linux-image-amd64
 PACKAGES=python3,bluez,dbus,kmod,busybox-static,xz-utils,cpio,ca-certificates
 BOOT_MODULES="virtio_pci virtio_blk squashfs overlay 9p 9pnet_virtio"
-MODULES="$BOOT_MODULES virtio_console hci_vhci algif_hash algif_skcipher cmac ecb cbc ccm ctr"
+MODULES="$BOOT_MODULES virtio_net hci_vhci algif_hash algif_skcipher cmac ecb cbc ccm ctr"
 
 if [ "${1:-}" = --inside ]; then # mmdebstrap's hook: the root it has made is $2
     root=$2 out=$3 python=$4
@@ -83,7 +83,7 @@ fi
 suite=$1 out=$2
 shift 2
 for tool in mmdebstrap tar2sqfs; do
-    command -v $tool >/dev/null || { echo "image.sh: $tool is missing; tools/dev/setup.sh machine installs it" >&2; exit 1; }
+    command -v $tool >/dev/null || { echo "image.sh: $tool is missing; tools/dev/setup.sh ble installs it" >&2; exit 1; }
 done
 case $suite in trixie | bookworm) ;; *) echo "image.sh: suite $suite; allowed: trixie, bookworm" >&2; exit 2 ;; esac
 new=$out.new

@@ -13,6 +13,7 @@ import argparse
 import fcntl
 import hashlib
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -64,10 +65,15 @@ def image(suite: str) -> Path:
     return folder
 
 
-def accelerator() -> str:
-    """kvm where the processor and /dev/kvm offer it, else tcg."""
+def processor() -> list[str]:
+    """QEMU's words for KVM where the processor and /dev/kvm offer it, else for emulation.
+
+    One processor then: a kernel that patches its own code while another one runs it panics now and then in QEMU 7.2.
+    """
     able = re.search(r"\b(vmx|svm)\b", Path("/proc/cpuinfo").read_text())
-    return "kvm" if able and os.access("/dev/kvm", os.R_OK | os.W_OK) else "tcg,thread=multi"
+    if able and os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return ["-accel", "kvm", "-smp", "2"]
+    return ["-accel", "tcg", "-smp", "1"]
 
 
 @contextmanager
@@ -76,17 +82,19 @@ def machine(suite: str, task: str, *more: str) -> Iterator[tuple[subprocess.Pope
 
     more: further arguments of QEMU. The folder is /out/<its name> inside, and `rc` in it is the exit code at the end.
     """
+    if platform.machine() != "x86_64":
+        raise MachineError(f"the machine is an amd64 one; this is {platform.machine()}")
     if shutil.which(QEMU) is None:
-        raise MachineError(f"{QEMU} is missing; tools/dev/setup.sh machine installs it")
+        raise MachineError(f"{QEMU} is missing; tools/dev/setup.sh ble installs it")
     folder = image(suite)
     run = Path(tempfile.mkdtemp(prefix="run-", dir=CACHE))
     (run / "task").write_text(task)
     share = "local,security_model=none,multidevs=remap"
     command = [
-        QEMU, "-accel", accelerator(), "-cpu", "max", "-smp", "2", "-m", "768", "-display", "none", "-no-reboot",
+        QEMU, *processor(), "-cpu", "max", "-m", "768", "-display", "none", "-no-reboot",
         "-serial", "stdio", "-monitor", "none", "-nic", "none",
         "-kernel", str(folder / "vmlinuz"), "-initrd", str(folder / "initrd.img"),
-        "-append", f"console=ttyS0 quiet panic=-1 waypost.run={run.name}",
+        "-append", f"console=ttyS0 quiet panic=-1 no_timer_check waypost.run={run.name}",
         "-drive", f"file={folder / 'root.sqfs'},format=raw,if=virtio,readonly=on",
         "-virtfs", f"{share},path={ROOT},mount_tag=repo,readonly=on",
         "-virtfs", f"{share},path={CACHE},mount_tag=out",

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,17 @@ FLAGS = (
 
 
 class Browser:
-    """One browser with one page. `requests` are the URLs asked for, `complaints` console errors and exceptions."""
+    """One browser with one page. `requests` are the URLs asked for, `complaints` console errors and exceptions.
 
-    def __init__(self, profile: Path) -> None:
+    flags and environment: beside the usual ones. on_event(method, params) hears what Chromium tells.
+    """
+
+    on_event: Callable[[str, dict[str, Any]], None] | None = None
+
+    def __init__(self, profile: Path, *flags: str, environment: dict[str, str] | None = None) -> None:
         self._profile = profile
+        self._flags = flags
+        self._environment = os.environ | (environment or {})
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._next = 0
         self._session = ""
@@ -58,8 +66,9 @@ class Browser:
             os.dup2(writing, 4)
 
         self._process = subprocess.Popen(
-            [CHROMIUM, *FLAGS, f"--user-data-dir={self._profile}", "about:blank"], close_fds=False,
-            preexec_fn=place_pipes, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            [CHROMIUM, *FLAGS, *self._flags, f"--user-data-dir={self._profile}", "about:blank"],
+            close_fds=False, env=self._environment, preexec_fn=place_pipes,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(from_us)
         os.close(to_us)
@@ -114,6 +123,8 @@ class Browser:
             self._note(event.get("method", ""), event.get("params", {}))
 
     def _note(self, method: str, params: dict[str, Any]) -> None:
+        if self.on_event is not None:
+            self.on_event(method, params)
         if method == "Page.loadEventFired":
             self._loaded.set()
         elif method == "Network.requestWillBeSent":
@@ -146,14 +157,24 @@ class Browser:
 
     async def until(self, script: str, seconds: float = 15) -> Any:
         """Wait until a JavaScript expression is true; the page asks itself every 20 ms."""
-        ask = f"const value = {script}; value ? ok(value) : setTimeout(ask, 20);"
-        look = f"new Promise(ok => {{ const ask = () => {{ {ask} }}; ask(); }})"
+        ask = f"const value = {script}; value ? ok(value) : --left ? setTimeout(ask, 20) : ok(null);"
+        look = f"new Promise(ok => {{ let left = 250; const ask = () => {{ {ask} }}; ask(); }})"
         async with asyncio.timeout(seconds):
-            return await self.eval(look)
+            while (value := await self.eval(look)) is None:
+                pass
+            return value
 
     async def type(self, selector: str, text: str) -> None:
         await self.eval(f"document.querySelector({json.dumps(selector)}).focus()")
         await self("Input.insertText", text=text)
+
+    async def click(self, selector: str) -> None:
+        """Press and release the mouse in the middle of an element."""
+        element = f"document.querySelector({json.dumps(selector)})"
+        x, y = await self.eval(f"(e => {{ e.scrollIntoView({{block: 'center'}}); const r = e.getBoundingClientRect(); "
+                               f"return [r.x + r.width / 2, r.y + r.height / 2] }})({element})")
+        for kind in ("mousePressed", "mouseReleased"):
+            await self("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     async def shot(self, *, whole: bool = False) -> bytes:
         """A PNG of what is seen, or of the whole page."""

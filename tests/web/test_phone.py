@@ -94,13 +94,13 @@ class Visits:
         assert isinstance(told, dict)
         return told
 
-    async def visit(self, box: Box, hostile: list[str] | None = None) -> dict[str, Any]:
+    async def visit(self, box: Box, hostile: list[str] | None = None, community: str = "open") -> dict[str, Any]:
         """Stand beside a box until neither has anything left to say."""
         self._visits += 1
         me = bytes([100 + self._visits]) * 32
         now_ms = self._visits * 100000
         box.machine.command(now_ms, effects.PEER_UP, "ble", me, me, False)
-        told = await self._do(f"meet('{me.hex()}', '{box.machine.key.hex()}')")
+        told = await self._do(f"meet('{me.hex()}', '{box.machine.key.hex()}', '{community}')")
         if hostile:
             assert not (await self._do(f"deliver({json.dumps(hostile)})"))["out"]
         for _ in range(60):
@@ -145,6 +145,8 @@ def test_messages_go_from_box_to_box(tmp_path: Path) -> None:
         assert [effect[0] for effect in mill.log].count(effects.RECEIPT) == 1
         told = await phone.visit(mill)
         assert (told["taken"], told["given"]) == (0, 0), "nothing is carried twice"
+        told = await phone.visit(Box(3), community="c0ffee")
+        assert (told["held"], told["given"]) == (0, 0), "nothing goes from one community to another"
 
     stage(tmp_path, play)
 
@@ -162,7 +164,6 @@ def test_what_is_carried_outlives_the_page_and_can_be_forgotten(tmp_path: Path) 
         told = await Visits(browser).visit(school)
         assert told["given"] == 450 and school.keys == mill.keys
         await browser.eval("import('/carry.js').then(carry => carry.forget())")
-        await browser.open(host.url)
         assert (await Visits(browser).visit(Box(3)))["held"] == 0
 
     stage(tmp_path, play)

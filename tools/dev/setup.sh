@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What a fresh Debian machine lacks: `setup.sh venv PYTHON DIR` makes the virtual environment (installing python3-venv
 # where Debian split it off), `setup.sh tests` installs the programs that the tests drive, `setup.sh models` and
-# `models-arm64` the compilers of tools/dev/models.sh. Only Debian's packages.
+# `models-arm64` the compilers of tools/dev/models.sh, `setup.sh ble` what make test-ble boots a machine with. Only
+# Debian's packages.
 set -eu
 
 apt_install() {
@@ -50,6 +51,13 @@ models | models-arm64)
     fi
     [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
     ;;
+ble)
+    missing=()
+    for program in mmdebstrap tar2sqfs:squashfs-tools-ng qemu-system-x86_64:qemu-system-x86; do
+        command -v "${program%:*}" >/dev/null || missing+=("${program#*:}")
+    done
+    [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
+    ;;
 image)
     missing=()
     for program in mmdebstrap arch-test mcopy:mtools mkfs.vfat:dosfstools sfdisk:fdisk update-binfmts:binfmt-support \
@@ -73,7 +81,7 @@ image)
     fi
     ;;
 *)
-    echo "usage: setup.sh venv PYTHON DIR | tests | models | models-arm64 | image" >&2
+    echo "usage: setup.sh venv PYTHON DIR | tests | models | models-arm64 | ble | image" >&2
     exit 2
     ;;
 esac

@@ -1,9 +1,10 @@
-// The messages that this phone carries, in the browser's own database: bounded, the lowest lane and the oldest go first.
-// All of them are in memory as well while the page is open; what was added is in the database before it counts.
+// The messages that this phone carries for one community, in a database of the browser's own: bounded, the lowest lane
+// and the oldest go first. What is one community's never gets into another's. All of them are in memory as well while the
+// page is open; what was added is in the database before it counts.
 import {big, compare, hex, unbig, unhex} from "./bytes.js";
 
 export const BYTES_MAX = 4 << 20, MESSAGES_MAX = 2000;
-const NAME = "waypost-carried", STORE = "messages", LANES = 3;
+const PREFIX = "waypost-carried-", STORE = "messages", LANES = 3;
 
 const done = (request) => new Promise((ok, no) => {
   request.onsuccess = request.oncomplete = () => ok(request.result);
@@ -16,8 +17,9 @@ export class Held {
   #rows = new Map(); // by key in hex: {name, key, lane, expires_s, data}
   #floors = Array.from({length: LANES}, () => ""); // in hex; what is below was given up for want of room
 
-  static async open() {
-    const held = new Held(), request = indexedDB.open(NAME, 1);
+  // community: a word that stands for it, "open" where there is no key.
+  static async open(community) {
+    const held = new Held(), request = indexedDB.open(PREFIX + community, 1);
     request.onupgradeneeded = () => request.result.createObjectStore(STORE, {keyPath: "name"});
     held.#db = await done(request);
     for (const row of await done(held.#store("readonly").getAll())) held.#put(row);
@@ -61,13 +63,13 @@ export class Held {
     return rows.length;
   }
 
-  // Forget everything.
-  async clear() {
-    const store = this.#store("readwrite");
-    store.clear();
-    await done(store.transaction);
-    this.#rows.clear();
-    this.bytes = 0;
+  // Forget everything, of all communities.
+  static async forget() {
+    for (const {name} of await indexedDB.databases()) if (name.startsWith(PREFIX)) await done(indexedDB.deleteDatabase(name));
+  }
+
+  close() {
+    this.#db.close();
   }
 
   #store(mode) {

@@ -84,6 +84,7 @@ export class Link {
     if (!this.info.hasPage && this.info.isClosed && !isMember) throw fault("no_page");
     this.isNeighbour = isMember || !this.info.isClosed;
     out.addEventListener("characteristicvaluechanged", (event) => this.#heard(new Uint8Array(event.target.value.buffer)));
+    await out.stopNotifications(); // Chromium on BlueZ would give them to the object of an earlier connection
     await out.startNotifications();
     const me = await identity(random(32)), psk = isMember ? await pskOf(communityKey) : null;
     const shake = await handshake(me, await exchangeKeys(random(32)), random(8), psk);

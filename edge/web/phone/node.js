@@ -1,17 +1,17 @@
 // How the page reaches a node from a phone: over Bluetooth, from a page that was loaded and kept before. It stands in for
 // the module of this name that the node's own page has; it adds the panel to connect with, and carries messages from box
 // to box. Words are in texts.js.
-import {hex, unhex} from "./bytes.js";
+import {hex, sha256, unhex} from "./bytes.js";
 import {Courier} from "./courier.js";
 import {Held} from "./held.js";
 import {Link, SERVICE} from "./link.js";
 
 export const POLL_MS = 8000;
 export const ROWS = 10; // an answer over Bluetooth has at most 64 KiB
-const AGAIN_MS = 5000, KEY = /^[0-9a-f]{64}$/i;
+const AGAIN_MS = 5000, RADIO_MS = 3000, KEY = /^[0-9a-f]{64}$/i;
 
 const panel = {};
-const now = {device: null, link: null, courier: null, held: null, opening: null, tried: -Infinity, refresh: null, words: null};
+const now = {device: null, link: null, courier: null, held: null, community: "", opening: null, tried: -Infinity, refresh: null, words: null};
 
 // --- what the page asks for
 
@@ -50,13 +50,8 @@ async function choose() {
     if (error.name !== "NotFoundError") say(error.message); // not found: nothing was chosen
     return;
   }
-  try {
-    if (now.link) now.link.close("closed");
-    await connect();
-    await now.refresh("status", "alerts", "peers", "board", "checkins");
-  } catch (error) {
-    say(why(error.reason));
-  }
+  if (now.link) now.link.close("closed");
+  await connect().then(() => now.refresh("status", "alerts", "peers", "board", "checkins"), () => { /* it was said */ });
 }
 
 // Connect to the node that was chosen before, but not all the time.
@@ -82,8 +77,14 @@ async function open() {
     drop();
     say(why(reason));
   };
-  await link.open(KEY.test(key) ? unhex(key) : null);
+  try {
+    await link.open(KEY.test(key) ? unhex(key) : null);
+  } catch (error) {
+    say(why(error.reason));
+    throw error;
+  }
   now.link = link;
+  now.community = link.info.isClosed ? hex(await sha256(unhex(key))).slice(0, 32) : "open";
   say("");
   await carry();
 }
@@ -105,7 +106,7 @@ function meet(status) {
 async function carry() {
   drop();
   if (keep("carry") === "no" || !now.link || !now.link.isNeighbour) return tell();
-  now.held = now.held || await Held.open();
+  now.held = await Held.open(now.community);
   const courier = now.courier = new Courier(now.held, now.link, tell);
   now.link.onframe = (frame) => courier.frame(frame);
   await courier.begin();
@@ -114,15 +115,16 @@ async function carry() {
 
 function drop() {
   if (now.courier) now.courier.end();
+  if (now.held) now.held.close();
   if (now.link) now.link.onframe = () => {};
-  now.courier = null;
+  now.courier = now.held = null;
   tell();
 }
 
 async function setCarrying(on) {
   keep("carry", on ? "" : "no");
-  if (!on && now.held) await now.held.clear();
   await carry();
+  if (!on) await Held.forget();
 }
 
 function setKey(text) {
@@ -164,11 +166,19 @@ function draw() {
   panel.key = make("input", {type: "password", id: "key", autocomplete: "off", spellcheck: false});
   panel.key.onchange = () => setKey(panel.key.value);
   panel.keySaid = make("p", {className: "note", id: "key-said"});
-  section.append(make("p", {textContent: phone.how}), panel.button, panel.said,
+  panel.off = make("p", {id: "radio-off", textContent: phone.off, hidden: true});
+  section.append(make("p", {textContent: phone.how}), panel.off, panel.button, panel.said,
     make("label", {className: "check"}, panel.carry, phone.carry), panel.carried,
     make("details", {}, make("summary", {textContent: phone.member}),
       make("label", {htmlFor: "key", textContent: phone.key}), panel.key, panel.keySaid));
   tell();
+  watchRadio();
+}
+
+// Say while the phone's Bluetooth is off; asking also has it ready when the button is pressed.
+async function watchRadio() {
+  panel.off.hidden = await navigator.bluetooth.getAvailability();
+  if (!panel.off.hidden) setTimeout(watchRadio, RADIO_MS);
 }
 
 function say(text) {

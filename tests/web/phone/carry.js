@@ -5,9 +5,10 @@ import {Held} from "/held.js";
 
 let courier = null, held = null, out = [];
 
-export async function meet(me, node) {
-  held = held || await Held.open();
+export async function meet(me, node, community) {
   if (courier) courier.end();
+  if (held) held.close();
+  held = await Held.open(community);
   out = [];
   const link = {me: unhex(me), key: unhex(node), frame: async (frame) => { out.push(hex(frame)); }};
   courier = new Courier(held, link, () => {});
@@ -32,6 +33,6 @@ export async function told() {
 }
 
 export async function forget() {
-  await held.clear();
-  return told();
+  held.close();
+  await Held.forget();
 }

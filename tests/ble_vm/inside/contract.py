@@ -14,7 +14,7 @@ import pytest
 
 from radios.ble.bluez import BlueZ
 from radios.ble.driver import BleDriver
-from tests.ble_vm.bluez import PATIENCE_S, Adapter, Patient, let_bleak_go
+from tests.ble_vm.inside.bluez import PATIENCE_S, Adapter, Patient, let_bleak_go
 from tests.radios.ble.air import Air, Radio
 from tests.radios.ble.kit import lower_first
 from tests.radios.ble.virtual import VirtualStack

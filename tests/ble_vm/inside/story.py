@@ -1,4 +1,4 @@
-"""BLE's own story on the real stack: what is on the air, who is served at one time, and what is lost and found again."""
+"""BLE's own story on the real stack: what is on the air, who is served at one time, what is lost and found again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from bumble.core import AdvertisingData
 
 from radios.ble import beacon, gatt
-from tests.ble_vm.bluez import Bluetoothd, Hall, hall, until
+from tests.ble_vm.inside.bluez import Bluetoothd, Hall, hall, until
 from tests.radios.ble.air import Radio
 from tests.radios.ble.kit import lower_first
 from tests.radios.contract import Heard, identity

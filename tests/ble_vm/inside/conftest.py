@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.ble_vm.bluez import Bluetoothd
+from tests.ble_vm.inside.bluez import Bluetoothd
 
 
 @pytest.fixture(scope="session")

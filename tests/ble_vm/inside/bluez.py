@@ -63,7 +63,7 @@ class Bluetoothd:
 
 
 class Adapter:
-    """One adapter of the kernel, from plug to pull. number: 1..255, makes its address; name: what the kernel calls it."""
+    """One adapter of the kernel, from plug to pull. number: 1..255, makes its address. name: the kernel's, as hci0."""
 
     def __init__(self, air: Air, number: int) -> None:
         self.air = air
@@ -80,22 +80,25 @@ class Adapter:
                                      link=self.air, public_address=self.address)
         self.controller.le_features &= ~(hci.LeFeatureMask.LE_EXTENDED_ADVERTISING | hci.LeFeatureMask.LL_PRIVACY)
         self.controller.le_acl_data_packet_length = 251
-        while not (new := adapters() - before):
-            await asyncio.sleep(0.01)
-        self.name = new.pop()
+        await until(lambda: adapters() - before)
+        self.name = (adapters() - before).pop()
 
     async def pull(self) -> None:
         """Unplugged: the kernel loses it, and so do those who are connected to it."""
+        self.cut()
         if self.controller is not None:
-            for address in list(self.controller.le_connections):
-                self.air.cut(self.controller, address)
             self.air.remove_controller(self.controller)
             self.controller = None
         transport, self._transport = self._transport, None
         if transport is not None:
             await transport.close()
-            while self.name in adapters():
-                await asyncio.sleep(0.01)
+            await until(lambda: self.name not in adapters())
+
+    def cut(self) -> None:
+        """It loses whoever it is connected to, as when they go too far away."""
+        if self.controller is not None:
+            for address in list(self.controller.le_connections):
+                self.air.cut(self.controller, address)
 
 
 def adapters() -> set[str]:
@@ -114,7 +117,7 @@ async def let_bleak_go() -> None:
 async def until(condition: Any, seconds: float = 60) -> None:
     """Wait until it holds; the machine may be a slow one."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  what is waited for happens in other processes
             await asyncio.sleep(0.05)
 
 
