@@ -284,7 +284,7 @@ def test_a_failed_post_keeps_the_words(tmp_path: Path) -> None:
         on.bus.fail["board.post@1"] = CapacityExceeded("the message was not kept: store_full")
         await on.browser.type("#text", "Careful words")
         await on.browser.eval("document.getElementById('send').click()")
-        await on.browser.until("document.querySelector('.said.bad')")
+        await on.browser.until("document.querySelector('#post-said.bad')")
         assert (await on.texts("#post-said"))[0].startswith("The node is full")
         assert await on.browser.eval("document.getElementById('text').value") == "Careful words"
         assert not await on.browser.eval("document.getElementById('send').disabled")

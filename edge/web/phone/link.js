@@ -12,7 +12,7 @@ const INFO = "1d3d3053-9695-4f46-8c7b-1303e49feeb0";
 const ROOM_BYTES = 244; // of a value: browsers don't tell the MTU; this and its heads are one packet of the link layer
 const WINDOW_BYTES = 8192, FRAME_BYTES_MAX = 4096, HANDSHAKE_BYTES_MAX = 512, TAG_BYTES = 16;
 const READY = 1, CLOSE = 2, PAGE = 3, PIECE_BYTES = FRAME_BYTES_MAX - 5, REQUESTS_MAX = 2;
-const SHAKE_MS = 15000, GAP_MS = 2000, ANSWER_MS = 30000;
+const SHAKE_MS = 15000, GAP_MS = 2000, ANSWER_MS = 120000;
 const WORDS = ["closed", "busy", "community_key", "duplicate", "same_key", "self", "stopped", "replaced", "error", "silent"];
 
 // What a node says of itself before anything is proven.

@@ -1,5 +1,5 @@
 // How the page reaches its node: over HTTP from the node itself, changes told by an event stream while somebody looks.
-// The static build for phones (tools/page_build.py) has another module of this name and face, which goes over Bluetooth.
+// The static build for phones (tools/page_cli.py) has another module of this name and face, which goes over Bluetooth.
 const ASK_MS = 9000;
 let events = null;
 
