@@ -12,7 +12,7 @@ set -euo pipefail
 KERNEL=linux-image-amd64
 PACKAGES=python3,bluez,dbus,kmod,busybox-static,xz-utils,cpio,ca-certificates
 BOOT_MODULES="virtio_pci virtio_blk squashfs overlay 9p 9pnet_virtio"
-MODULES="$BOOT_MODULES virtio_net hci_vhci algif_hash algif_skcipher cmac ecb cbc ccm ctr"
+MODULES="$BOOT_MODULES virtio_net hci_vhci algif_hash algif_skcipher cmac ecb cbc ccm ctr i2c-stub i2c-dev"
 
 if [ "${1:-}" = --inside ]; then # mmdebstrap's hook: the root it has made is $2
     root=$2 out=$3 python=$4
