@@ -105,6 +105,44 @@ def test_the_console_answers_on_the_serial_line(box: Machine) -> None:
     assert all(ord(one) < 128 for one in said), "plain ASCII"
 
 
+BUTTON = """
+import asyncio, sys
+from boards.parts.gpio import Button
+async def story():
+    seen = []
+    button = Button({"chip": "waypost-test", "line": 5, "active_low": True})
+    button.start(seen.append)
+    print("watching", button.is_pressed, flush=True)
+    for _ in range(600):
+        await asyncio.sleep(0.1)
+        if len(seen) >= 4:
+            break
+    print("seen", seen)
+    button.stop()
+asyncio.run(story())
+"""
+
+
+def test_a_button_by_the_kernels_simulated_chip_for_the_node_that_is_not_root(box: Machine) -> None:
+    said = box.shell(
+        "modprobe gpio-sim && { mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config; } && "
+        "cd /sys/kernel/config/gpio-sim && mkdir -p one/bank0 && echo 8 >one/bank0/num_lines && "
+        "echo waypost-test >one/bank0/label && echo 1 >one/live && udevadm settle && "
+        "echo pull-up >/sys/devices/platform/$(cat one/dev_name)/$(cat one/bank0/chip_name)/sim_gpio5/pull; "
+        "ls -l /dev/$(cat one/bank0/chip_name); echo $(cat one/dev_name) $(cat one/bank0/chip_name)")
+    assert "root waypost" in said, said
+    device, chip = said.split()[-2:]
+    box.shell(f"cat >/tmp/button.py <<'END'\n{BUTTON}\nEND")
+    pull = f"/sys/devices/platform/{device}/{chip}/sim_gpio5/pull"
+    said = box.shell(
+        "runuser -u waypost -- python3 /tmp/button.py >/tmp/button.log 2>&1 & "
+        "for n in $(seq 100); do grep -q watching /tmp/button.log && break; sleep 0.3; done; "
+        f"for how in pull-down pull-up pull-down pull-up; do echo $how >{pull}; sleep 1; done; "
+        "wait; cat /tmp/button.log")
+    assert "watching False" in said and "seen [True, False, True, False]" in said, said
+    box.shell("cd /sys/kernel/config/gpio-sim && echo 0 >one/live && rmdir one/bank0 one && modprobe -r gpio-sim")
+
+
 def test_a_message_from_the_console_reaches_a_node_on_the_host(box: Machine, tmp_path: pathlib.Path) -> None:
     with RealNode(tmp_path, f"lan.peers=127.0.0.1:{box.ports[7373]}"):
         text = f"soup at six {time.time_ns()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -88,18 +89,24 @@ def test_a_light_blinks_by_itself_and_is_given_back(root: FakeRoot) -> None:
     led = Led({"name": "ACT"}, str(root))
 
     def state() -> tuple[str, ...]:
-        names = ("trigger", "brightness", "delay_on", "delay_off")
-        return tuple(root.text(f"sys/class/leds/ACT/{name}") for name in names)
+        return tuple(root.text(f"sys/class/leds/ACT/{name}") for name in ("trigger", "delay_on", "delay_off"))
 
     led.show("calm")
-    assert state()[:2] == ("none", "255")
+    assert state() == ("timer", "1000", "0")
     led.show("emergency")
-    assert state() == ("timer", "255", "150", "150")
+    assert state() == ("timer", "150", "150")
     led.show("off")
-    assert state()[:2] == ("none", "0")
+    assert state() == ("timer", "0", "1000")
     for name in PATTERNS:
         led.show(name)
     led.stop()
-    assert root.text("sys/class/leds/ACT/trigger") == "mmc0"
+    assert state()[0] == "mmc0"
+    root.put("sys/class/leds/ACT/trigger", "none [timer] mmc0")
+    root.put("sys/class/leds/ACT/delay_on", 500)
+    root.put("sys/class/leds/ACT/delay_off", 400)
+    os.chmod(root.path / "sys/class/leds/ACT/trigger", 0o444)
+    led.show("calm")
+    led.stop()
+    assert state() == ("none [timer] mmc0", "500", "400"), "the trigger is left alone where it stands already"
     with pytest.raises(OSError, match="No such file"):
         Led({"name": "PWR"}, str(root)).show("calm")

@@ -75,7 +75,7 @@ def test_at_85_degrees_models_refuse_and_messages_go_on(root: FakeRoot, tmp_path
         code, err = chat(folder)
         assert code == 1 and "it is far too hot" in err
         assert cli("--dir", folder, "board", "post", "still here")[0] == 0
-        assert root.text("sys/class/leds/ACT/brightness") == "0"
+        assert root.text("sys/class/leds/ACT/delay_on") == "0"
         said = cli("--dir", folder, "why")[1]
         assert "less than usual: it is far too hot" in said and "heat_mc 85500" in said
 
@@ -104,7 +104,7 @@ def test_supply_and_light(root: FakeRoot, tmp_path: Path) -> None:
     with box(root, folder):
         until(lambda: "battery_percent" in facts(folder)["body"], SEEN_S, 0.3)
         assert facts(folder)["body"]["on_mains"] == 0
-        assert root.text("sys/class/leds/ACT/trigger") == "none" and root.text("sys/class/leds/ACT/brightness") == "255"
+        assert root.text("sys/class/leds/ACT/trigger") == "timer" and root.text("sys/class/leds/ACT/delay_off") == "0"
         assert cli("--dir", folder, "declare", "emergency")[0] == 0
         assert root.text("sys/class/leds/ACT/delay_on") == "150"
         assert "low" in [row.split()[-1] for row in cli_json("--dir", folder, "why", "--readings") if " power " in row]

@@ -123,7 +123,7 @@ A part that gives no sign of life is started again, and its trouble says so. Whe
 begins again in its own place, with systemd or without: when a task can't be ended, and when the event loop stood still
 for {blocked} s; `waypost status`, the page and the log then say why for an hour, and in which line of the program.
 Where none of its lines can run either, the process prints where it hangs and ends after {fatal} s. systemd is told of
-every beat (`WatchdogSec=60` in the image) and ends a process that is stopped or frozen; the board's own watchdog ends
+every beat (`WatchdogSec=90` in the image) and ends a process that is stopped or frozen; the board's own watchdog ends
 a frozen kernel (docs/IMAGE.md).
 
 After {failed} starts in a row that failed, that is that ended within {well_s} s without having been stopped, the node
@@ -219,10 +219,8 @@ def _rows() -> str:
 def _lights() -> str:
     out = []
     for name, pattern in led.PATTERNS.items():
-        if isinstance(pattern, bool):
-            said = "on" if pattern else "off"
-        else:
-            said = f"{pattern[0]} ms on, {pattern[1]} ms off"
+        on_ms, off_ms = pattern
+        said = f"{on_ms} ms on, {off_ms} ms off" if on_ms and off_ms else "on" if on_ms else "off"
         out.append(f"| {said} | {_LIGHTS.get(name, name)} |")
     return "\n".join(out)
 
