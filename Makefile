@@ -7,6 +7,7 @@
 # make image         the SD-card image and the update bundle, into .cache/image (docs/IMAGE.md)
 # make test-image    build it and try it in QEMU: start, settings, console, update, roll-back, power cuts
 # make test-ble      Bluetooth on the real stack: Debian's kernel, bluetoothd and D-Bus in QEMU; BLE_SUITE=bookworm for 5.66
+# make test-parts    chips on the kernel's simulated I2C bus, in that machine; its simulated GPIO is in make test-image
 # make test-ble-web  the page for phones in Chromium, by Web Bluetooth, against nodes in that machine
 # make test-image-pi the same image in QEMU's Raspberry Pi 3; slow
 # make test-arm64    the node's tests in the image's root under qemu-user; slow
@@ -20,7 +21,7 @@ WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost
 unexport PYTHONDONTWRITEBYTECODE  # byte code that is kept makes nodes smaller and tests quicker
 
 .PHONY: run test venv lint core bench triage models models-arm64 image test-image test-image-pi test-arm64 test-ble \
-	test-ble-web clean
+	test-ble-web test-parts clean
 
 run: $(VENV)/.run-ready
 	$(BIN)/waypost --dir $(DIR) run
@@ -75,6 +76,10 @@ BLE_SUITE ?= trixie
 test-ble: $(VENV)/.dev-ready
 	tools/dev/setup.sh ble
 	$(BIN)/python -m tests.ble_vm.machine --suite $(BLE_SUITE) python3 -m pytest tests/ble_vm/inside/contract.py tests/ble_vm/inside/story.py
+
+test-parts: $(VENV)/.dev-ready
+	tools/dev/setup.sh ble
+	$(BIN)/python -m tests.ble_vm.machine --suite $(BLE_SUITE) python3 -m pytest -rs tests/parts/test_kernel.py
 
 test-ble-web: $(VENV)/.dev-ready
 	tools/dev/setup.sh ble

@@ -1,6 +1,7 @@
 """Button and UPS before the kernel's own drivers: gpio-sim and i2c-stub, where the kernel has them.
 
-`make test-parts` runs these in a machine with Debian's kernel (tests/ble_vm/machine.py); elsewhere they are skipped
+`make test-parts` runs these in a machine with Debian's kernel (tests/ble_vm/machine.py), `make test-image` the
+like of the buttons in the image, whose kernel has gpio-sim (Debian's for PCs lacks it); elsewhere they are skipped
 with what is missing.
 """
 
