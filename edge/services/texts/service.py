@@ -44,7 +44,6 @@ HAND_OVER_OTHERS_MS = 45000  # and one that does not, at most: another node may 
 HAND_OVER_AGAIN_MS = 300000  # after one that failed; doubled each time
 HAND_OVER_DOUBLINGS_MAX = 6
 MAIL_PATIENCE_MS = 900000
-SCAN_S = 600  # the store is looked through again, in case something was missed
 MAIL_ROWS = 1000
 MORE = " (more)"
 _MACHINES = ("Mail from ", "a machine. I don't know")  # what a node says unasked: another one does not answer it
@@ -105,16 +104,13 @@ class Texts:
         """Serve until cancelled; see edge/tasks.py."""
         subscription = self._bus.subscribe(*_TOPICS)
         hearing = asyncio.ensure_future(self._hear(subscription))
-        self._scan()
-        await self._sayer.begin()
-        scanned_s = self._now_s()
         try:
+            for row in self._store.list_messages(type=messages.MAIL, limit=MAIL_ROWS, now_s=self._now_s())[::-1]:
+                self._on_mail(messages.parse(row["data"]))
+            await self._sayer.begin()
             while not hearing.done():
                 beat()
                 now_ms = _now_ms()
-                if self._now_s() - scanned_s >= SCAN_S:
-                    scanned_s = self._now_s()
-                    self._scan()
                 self._step(now_ms)
                 self._wake.clear()
                 try:
@@ -254,11 +250,6 @@ class Texts:
         if self._now_s() - self.people.get(mail.to).heard_s <= FRESH_S:
             self._plan(mail.to, _now_ms())
             self._wake.set()
-
-    def _scan(self) -> None:
-        """Look through the store; what is known already changes nothing."""
-        for row in reversed(self._store.list_messages(type=messages.MAIL, limit=MAIL_ROWS, now_s=self._now_s())):
-            self._on_mail(messages.parse(row["data"]))
 
     def _plan(self, radio: bytes, now_ms: int) -> None:
         """A radio was heard: hand over what waits for it, soon."""
