@@ -221,6 +221,8 @@ def test_neighbours_with_their_own_radios(tmp_path: Path) -> None:
             await ana.says("post The bridge at Mill Lane is closed", "It is on the board")
             await seen(school, lambda rows: [row["name"] for row in rows if row["text"].endswith("Lane is closed")]
                        == ["!9ea2f303"], "board", "list")
+            assert "boil it" in await ana.says("ask how do I make flood water safe to drink", "safe to drink")
+            await ana.says("more", "minute")
             await ana.says("send !9ea2f304 Come to the mill, bring rope", "Kept for !9ea2f304")
             await seen(school, lambda rows: len(rows) == 1, "messages", "--type", "6")
             for node in (mill, school):
