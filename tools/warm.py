@@ -8,18 +8,25 @@ Without that folder a node runs all the same, only larger. Sources that change l
 
 from __future__ import annotations
 
+import compileall
 import os
 import subprocess
 import sys
 
+import boards
+import edge
+import radios
+import tools
 from boards import loader
 from tools import cli_run
 
-MODULES = (
+OWN = (boards, edge, radios, tools)
+MODULES = (  # with what they import from elsewhere
     "tools.run", "boards.parts.files", "edge.emergency.body", "edge.emergency.panel", "edge.emergency.probes",
     "edge.services", "edge.triage.judge", "edge.services.short", "edge.services.waterfall",
     "edge.library.search", "edge.services.rerank", "edge.services.models", "edge.services.blobs", "edge.models.front",
     "edge.models.host", "edge.models.sticks", "edge.web.app", "edge.web.server", "json", "inspect", "subprocess",
+    "concurrent.futures.thread", "encodings.ascii",
 )
 
 
@@ -35,6 +42,9 @@ def main() -> int:
     fd = cli_run.hand_over(start)
     subprocess.run(cli_run.command(fd), pass_fds=[fd], check=True)
     os.close(fd)
+    sys.pycache_prefix = cli_run.CACHE
+    for package in OWN:  # the rest of ours: what is loaded when a link, a model or a person first needs it
+        compileall.compile_dir(package.__path__[0], quiet=1, optimize=2)
     return 0
 
 
