@@ -114,7 +114,7 @@ $(VENV)/.tflite-ready: $(VENV)/.dev-ready
 
 models-arm64: $(VENV)/.run-ready
 	tools/dev/setup.sh models-arm64
-	PYTHON=$(BIN)/python tools/dev/models.sh arm64 $(WHEELS)
+	PYTHON=$(BIN)/python tools/dev/models.sh arm64 $(WHEELS)/image/llama
 
 clean:
 	rm -rf $(VENV) .mp .cache .mypy_cache .ruff_cache

@@ -13,7 +13,7 @@ import sys
 from edge import config
 from edge.errors import WaypostError
 from tools import cli_show as show
-from tools.box import bootfs, install
+from tools.box import bootfs, install, trial
 from tools.box.bundle import Bundle
 from tools.box.slots import NONE, Slots
 
@@ -85,6 +85,7 @@ def _apply(args: argparse.Namespace, keys: list[bytes]) -> int:
             shown[what] = percent // 10
             print(f"{what} {percent} %", flush=True)
 
+    trial.forget()
     slot = install.install(bundle, facts, progress)
     if args.json:
         show.print_json({"version": bundle.version, "slot": slot, "restart": not args.no_restart})
@@ -105,6 +106,8 @@ def _status(args: argparse.Namespace) -> int:
             slots = Slots(folder)
             said |= {"next": slots.letter, "waiting": slots.trial != NONE, "trial": slots.running == facts["slot"],
                      "failed": None if slots.failed == NONE else slots.failed}
+        if said["failed"]:
+            said["reason"] = trial.reason()
     if args.json:
         show.print_json(said)
         return 0
@@ -112,7 +115,8 @@ def _status(args: argparse.Namespace) -> int:
     if said.get("waiting"):
         print("update   waits for a restart")
     if said.get("failed"):
-        print(f"update   the last one, in slot {said['failed']}, failed its trial and was taken back")
+        print(f"update   the last one, in slot {said['failed']}, failed its trial and was taken back"
+              + (f":\n         {said['reason']}" if said["reason"] else ""))
     return 0
 
 

@@ -85,8 +85,8 @@ def build(args: argparse.Namespace) -> None:
     disk.card(tools, fat, erofs, path)
     bundle.write(os.path.join(out, f"waypost-{version}.update"), version, epoch_s, erofs, slot, signer)
     watch.said("the card and the update bundle")
-    if args.for_tests:  # a system that starts and whose node doesn't
-        root.tree.file("usr/bin/waypost", "#!/bin/sh\necho waypost: I am broken\nexit 1\n", 0o755)
+    if args.for_tests:
+        spoil(root.tree)
         bundle.write(os.path.join(out, "broken.update"), version + ".broken", epoch_s + 1, root.erofs(), slot, signer)
         watch.said("a broken update")
     publish(args, tools, out, path, version, epoch_s, root.tree.read("usr/share/waypost/packages.txt"), signer)
@@ -112,6 +112,14 @@ def publish(args: argparse.Namespace, tools: host.ToolsRoot, out: str, path: str
     bundle.write_manifest(out, version, epoch_s, signer)
     for name in sorted(os.listdir(out)):
         print(f"image: {os.path.getsize(os.path.join(out, name)):>12,}  {os.path.join(out, name)}")
+
+
+def spoil(tree: Tree) -> None:
+    """A system for tests whose node runs, brings its database forward and takes messages, but has no page."""
+    edge = f"{rootfs.SITE}/edge"
+    schema = f"{edge}/store/schema"
+    tree.file(f"{schema}/{len(tree.under(schema)) + 1:04}_tomorrow.sql", "CREATE TABLE tomorrow (n INTEGER);\n")
+    del tree.entries[f"{edge}/web/static/index.html"]
 
 
 def sort_debs(debs: list[str]) -> tuple[Tree, list[Tree], Tree]:

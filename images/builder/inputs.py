@@ -115,7 +115,7 @@ class Inputs:
         return path
 
     def wheels(self, source: str) -> list[str]:
-        """Our wheel, made from `source`, and those of wheels.txt."""
+        """Our wheel, made from `source`, those of wheels.txt, and llama.cpp's as `make models-arm64` builds it."""
         pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
         names = words(os.path.join(self.recipe, "wheels.txt"))
         key = hashlib.sha256("\n".join([PYTHON, *names]).encode()).hexdigest()[:16]
@@ -130,7 +130,9 @@ class Inputs:
         shutil.rmtree(made, ignore_errors=True)
         run([*pip, "wheel", "--no-deps", "--wheel-dir", made, source],
             env={"SOURCE_DATE_EPOCH": str(self.epoch_s)})
-        return [*glob.glob(made + "/waypost-*.whl"), *sorted(glob.glob(folder + "/*.whl"))]
+        llama = run([os.path.join(source, "tools", "dev", "models.sh"), ARCH, os.path.join(self.cache, "llama")],
+                    env={"PYTHON": sys.executable}).decode().split()[-1]
+        return [*glob.glob(made + "/waypost-*.whl"), *sorted(glob.glob(folder + "/*.whl")), llama]
 
 
 def commit_time_s(source: str) -> int:

@@ -20,7 +20,7 @@ from images.builder.tree import Tree
 
 UUID = "57415950-0000-4000-8000-000000000001"
 NODE_UID = 900
-_SITE = "usr/lib/python3/dist-packages"
+SITE = "usr/lib/python3/dist-packages"
 _FIRMWARE = re.compile(
     r"usr/lib/firmware/(brcm/(brcmfmac434(30|36|55|56)|BCM43(430|436|45))|cypress/cyfmac434(30|55)|regulatory\.db)")
 _GROUPS = ("dialout", "bluetooth", "plugdev", "video")
@@ -115,7 +115,7 @@ class Root:
             with zipfile.ZipFile(path) as wheel:
                 for name in wheel.namelist():
                     if not name.endswith("/"):
-                        self.tree.file(f"{_SITE}/{name}", wheel.read(name))
+                        self.tree.file(f"{SITE}/{name}", wheel.read(name))
         self.tree.file("usr/bin/waypost", "#!/usr/bin/python3 -I\nimport sys\n\nfrom tools.cli import main\n\n"
                        "sys.exit(main())\n", 0o755)
         self.tree.add_folder(os.path.join(self.recipe, "files"))
@@ -170,14 +170,14 @@ class Root:
         for name, (entry, data) in self.tree.entries.items():
             if entry.isfile() and name.startswith("usr/lib/python3") and name.endswith(".py"):
                 python.file(name, data)
-        for name in {name.split("/")[4] for name in self.tree.entries if name.startswith(_SITE + "/")}:
+        for name in {name.split("/")[4] for name in self.tree.entries if name.startswith(SITE + "/")}:
             if not name.startswith(("nacl", "cffi", "_cffi", "pycparser")):  # with native halves
                 shutil.rmtree(os.path.join(site, name), ignore_errors=True)
         for stale in glob.glob(self.tools.folder + "/usr/lib/python3*/**/__pycache__", recursive=True):
             shutil.rmtree(stale)
         python.write(self.tools.folder, self.epoch_s)
         for name, (entry, data) in self.tree.entries.items():  # data files of our packages, and metadata
-            if name.startswith(_SITE) and entry.isfile() and not name.endswith((".py", ".so")):
+            if name.startswith(SITE) and entry.isfile() and not name.endswith((".py", ".so")):
                 path = os.path.join(self.tools.folder, name)
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with open(path, "wb") as file:

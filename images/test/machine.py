@@ -2,7 +2,8 @@
 
 Like the firmware it reads config.txt from the card's boot partition at every start and boots the slot that it names.
 The power can be cut at any moment: then all that the card had not been told to flush may be lost, in part and out of
-order, as with a real one; QEMU's log of writes says what that is.
+order, as with a real one; QEMU's log of writes says what that is. And a card can fail: from a moment on it takes no
+more writes (nbdkit stands between it and the machine).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import socket
 import struct
 import subprocess
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 CARD_MB = 1536
 BOOT_AT = 4 << 20
@@ -56,21 +59,32 @@ def free_port() -> int:
         return int(trial.getsockname()[1])
 
 
+class Cut(NamedTuple):
+    """A power cut: how long the log of writes was at that moment, what of it had not been flushed, and the sectors of
+    that which are lost."""
+
+    log_bytes: int
+    unflushed: int
+    lost: int
+
+
 class Machine:
     """One card in one machine. start() switches it on, cut() off; shell() runs a command as root inside."""
 
     def __init__(self, card: pathlib.Path, folder: pathlib.Path, *, memory_mb: int = 512, log_writes: bool = False,
-                 extra: tuple[str, ...] = (), kind: str = "virt") -> None:
+                 can_fail: bool = False, extra: tuple[str, ...] = (), kind: str = "virt") -> None:
         self.card = card
         self.folder = folder
         self.memory_mb = memory_mb
         self.log_writes = log_writes
+        self.can_fail = can_fail
         self.extra = extra
         self.kind = kind
         self.ports: dict[int, int] = {}
         self.serial = bytearray()
         self.process: subprocess.Popen[bytes] | None = None
         self._shell: socket.socket | None = None
+        self._server: subprocess.Popen[bytes] | None = None
         self._hushed = False
 
     # power
@@ -89,11 +103,12 @@ class Machine:
             path.unlink(missing_ok=True)
         disk = f"driver=raw,node-name=card,file.driver=file,file.filename={self.card},discard=unmap"
         if self.log_writes:
-            log = self.folder / "writes.log"
-            log.write_bytes(b"")
+            self.log.write_bytes(b"")
             subprocess.run(["cp", "--sparse=always", self.card, self.card.with_suffix(".before")], check=True)
             disk = (f"driver=blklogwrites,node-name=card,log-sector-size=512,file.driver=file,"
-                    f"file.filename={self.card},log.driver=file,log.filename={log},log-super-update-interval=1")
+                    f"file.filename={self.card},log.driver=file,log.filename={self.log},log-super-update-interval=1")
+        if self.can_fail:
+            disk = f"driver=nbd,node-name=card,server.type=unix,server.path={self._serve_card()}"
         words = ["qemu-system-aarch64", "-kernel", str(self.folder / "vmlinuz"),
                  "-initrd", str(self.folder / "initrd.img"), "-display", "none", "-monitor", "none", "-no-reboot",
                  "-chardev", f"socket,id=serial,path={sockets['serial']},server=on,wait=off", *self.extra]
@@ -122,13 +137,35 @@ class Machine:
         return ["-M", "raspi3b", "-dtb", str(self.folder / "pi.dtb"), "-append", f"{line} console=ttyS1,115200",
                 "-serial", "null", "-serial", "chardev:serial", "-drive", f"file={self.card},format=raw,if=sd"]
 
-    def cut(self, seed: int | None = None) -> tuple[int, int]:
-        """Cut the power. With log_writes, what was not flushed is lost as `seed` has it; gives what `lose` does."""
+    @property
+    def log(self) -> pathlib.Path:
+        """QEMU's log of what was written to the card since the start, with log_writes."""
+        return self.folder / "writes.log"
+
+    def cut(self, seed: int | None = None, since_bytes: int = 0) -> Cut:
+        """Cut the power. With log_writes the moment is one of those at which the log was longer than since_bytes and
+        something had been written that was not flushed; `seed` chooses it, and what of that is lost."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
         self._close()
-        return lose(self.card, self.folder / "writes.log", random.Random(seed)) if self.log_writes else (0, 0)
+        return lose(self.card, self.log, since_bytes, random.Random(seed)) if self.log_writes else Cut(0, 0, 0)
+
+    def _serve_card(self) -> pathlib.Path:
+        path = self.folder / "card.sock"
+        path.unlink(missing_ok=True)
+        (self.folder / "card.dead").unlink(missing_ok=True)
+        self._server = subprocess.Popen(
+            ["nbdkit", "-f", "-U", str(path), "--filter=error", "file", str(self.card), "error=EIO",
+             "error-pwrite-rate=100%", "error-zero-rate=100%", f"error-file={self.folder / 'card.dead'}"])
+        while not path.exists():
+            assert self._server.poll() is None, "nbdkit does not start; tools/dev/setup.sh image installs it"
+            time.sleep(0.05)
+        return path
+
+    def card_dies(self) -> None:
+        """From now on the card takes no more writes, and can still be read, as worn cards do."""
+        (self.folder / "card.dead").touch()
 
     def wait_off(self, patience_s: float) -> None:
         """Until the machine has ended by itself: it was told to restart, or has crashed."""
@@ -145,6 +182,10 @@ class Machine:
             if one is not None:
                 one.close()
         self.process = None
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+            self._server = None
 
     def __enter__(self) -> Machine:
         return self
@@ -209,20 +250,22 @@ class Machine:
                 got += self._shell.recv(65536)
         return got.decode(errors="replace").replace("\r", "").rpartition(mark)[0].strip("\n")
 
-    def shell_for(self, command: str, first: str, seconds: float) -> str:
-        """Start a command and let it run for `seconds` from when it has said `first`; what it has said. It goes on."""
+    def shell_for(self, command: str, first: str, seconds: float, heard: Callable[[str], None]) -> None:
+        """Start a command and let it run for `seconds` from when it has said `first`; heard(line) is told each whole
+        line that it says. It goes on."""
         assert self._shell is not None
         self._shell.sendall(f"{command}\n".encode())
         got, until, limit = b"", None, time.monotonic() + 180 * SPEED
         while until is None or time.monotonic() < until:
-            if until is None and first.encode() in got:
-                until = time.monotonic() + seconds
-            if time.monotonic() > limit:
-                raise MachineError(f"{command[:60]!r} has not said {first!r}: {got[-2000:].decode(errors='replace')}")
             self._pump(0)
             if select.select([self._shell], [], [], 0.05)[0]:
-                got += self._shell.recv(65536)
-        return got.decode(errors="replace").replace("\r", "")
+                *lines, got = (got + self._shell.recv(65536)).split(b"\n")
+                for line in lines:
+                    if until is None and first.encode() in line:
+                        until = time.monotonic() + seconds
+                    heard(line.decode(errors="replace").rstrip("\r"))
+            if until is None and time.monotonic() > limit:
+                raise MachineError(f"{command[:60]!r} has not said {first!r}: {got[-2000:].decode(errors='replace')}")
 
 
 def _connect(path: pathlib.Path, process: subprocess.Popen[bytes]) -> socket.socket:
@@ -239,41 +282,60 @@ def _connect(path: pathlib.Path, process: subprocess.Popen[bytes]) -> socket.soc
             time.sleep(0.05)
 
 
-def lose(card: pathlib.Path, log: pathlib.Path, dice: random.Random) -> tuple[int, int]:
-    """Make the card what a power cut leaves: all that was written before the last flush, and of what came after it any
-    part, each sector by chance. (writes since the last flush, sectors of them that are lost.)
+class _Write(NamedTuple):
+    sector: int
+    sectors: int
+    flags: int
+    data: bytes
+    end: int  # where its entry ends in the log
 
-    card.before is the card as it was when the machine started; the log is QEMU's blklogwrites, in the form of the
-    kernel's dm-log-writes: a super block, then entries of a sector (sector, sectors, flags, data length), with data.
+
+def lose(card: pathlib.Path, log: pathlib.Path, since_bytes: int, dice: random.Random) -> Cut:
+    """Make the card what a power cut leaves at one moment of its log: all that was written before the last flush, and
+    of what came after it any part, each sector by chance.
+
+    card.before is the card as it was when the machine started.
     """
-    with open(log, "rb") as file:
-        raw = file.read()
-    magic, _, _, size = struct.unpack_from("<QQQI", raw)
-    assert magic == 0x6A736677736872, "no log of writes"
-    entries, at = [], size
-    while at + size <= len(raw):
-        sector, count, flags, _ = struct.unpack_from("<QQQQ", raw, at)
-        if not count and not flags:
-            break
-        data = b"" if flags & _DISCARD else raw[at + size:at + size + count * size]
-        entries.append((sector, count, flags, data))
-        at += size + len(data)
-    flushed = max((n for n, entry in enumerate(entries) if entry[2] & _FLUSH), default=-1)
+    size, entries = _entries(log.read_bytes())
+    flushed, moments = -1, []  # moments: (entry after which the power goes, the last flush before it)
+    for number, entry in enumerate(entries):
+        if entry.flags & _FLUSH:
+            flushed = number
+        elif entry.end > since_bytes and not entry.flags & (_FUA | _DISCARD):
+            moments.append((number, flushed))
+    last, flushed = dice.choice(moments) if moments else (len(entries) - 1, flushed)
     before = card.with_suffix(".before")
-    lost = 0
+    unflushed = lost = 0
     with open(before, "r+b", buffering=0) as out:
-        for number, (sector, count, flags, data) in enumerate(entries):
-            certain = number <= flushed or flags & _FUA
-            for n in range(count):
-                if flags & _DISCARD:
-                    break  # what was given back may hold anything; leaving it is one of the possibilities
+        for number, entry in enumerate(entries[:last + 1]):
+            certain = number <= flushed or entry.flags & _FUA
+            if entry.flags & _DISCARD:
+                continue  # what was given back may hold anything; leaving it is one of the possibilities
+            unflushed += not certain
+            for n in range(entry.sectors):
                 if certain or dice.random() < 0.5:
-                    out.seek((sector + n) * size)
-                    out.write(data[n * size:(n + 1) * size])
+                    out.seek((entry.sector + n) * size)
+                    out.write(entry.data[n * size:(n + 1) * size])
                 else:
                     lost += 1
     before.replace(card)
-    return len(entries) - 1 - flushed, lost
+    return Cut(entries[last].end if entries else 0, unflushed, lost)
+
+
+def _entries(raw: bytes) -> tuple[int, list[_Write]]:
+    """(bytes of a sector, what was written) of a log of QEMU's blklogwrites, which has the form of the kernel's
+    dm-log-writes: a super block, then entries of one sector (sector, sectors, flags, data length), with data."""
+    magic, _, _, size = struct.unpack_from("<QQQI", raw)
+    assert magic == 0x6A736677736872, "no log of writes"
+    out, at = [], size
+    while at + size <= len(raw):
+        sector, count, flags, _ = struct.unpack_from("<QQQQ", raw, at)
+        end = at + size + (0 if flags & _DISCARD else count * size)
+        if (not count and not flags) or end > len(raw):
+            break
+        out.append(_Write(sector, count, flags, raw[at + size:end], end))
+        at = end
+    return size, out
 
 
 _FLUSH, _FUA, _DISCARD = 1, 2, 4

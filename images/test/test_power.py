@@ -1,7 +1,8 @@
 """The power goes at random moments, while messages are written and while the box starts.
 
-Each time the card keeps what it was told to flush, and of the rest any part by chance (images/test/machine.py). It must
-start again each time, hold every message that was acknowledged, and need nobody.
+Each time something has been written that was not flushed yet: the card keeps what it was told to flush, and of the rest
+any part by chance (images/test/machine.py). It must start again each time, hold every message that was acknowledged by
+then, and need nobody.
 
     WAYPOST_CUTS=200 pytest images/test/test_power.py       20 without it; WAYPOST_SEED repeats a run
 """
@@ -13,6 +14,7 @@ import pathlib
 import random
 import re
 import time
+from collections import Counter
 
 from images.test.machine import SPEED, Machine, new_card
 
@@ -39,33 +41,47 @@ def test_power_cuts(image: pathlib.Path, tmp_path: pathlib.Path) -> None:
     print(f"seed {SEED}")
     dice = random.Random(SEED)
     acknowledged: set[str] = set()
+    total = Counter[str]()
     with Machine(new_card(image, tmp_path), tmp_path, log_writes=True) as box:
         box.start()
         box.ready()
-        for cut in range(CUTS):
+        for number in range(CUTS):
             began = time.monotonic()
             if dice.random() < 0.25:  # while it starts
-                lost = box.cut(dice.randrange(1 << 30))
+                box.cut(dice.randrange(1 << 30))
                 box.start()
                 time.sleep(dice.uniform(1, 60) * SPEED)
                 kind = "while it started"
+                cut = box.cut(dice.randrange(1 << 30))
             else:
-                acknowledged |= write_for(box, dice.uniform(1, 20) * SPEED)
+                since_bytes = box.log.stat().st_size
+                heard = write_for(box, dice.uniform(1, 20) * SPEED)
                 kind = "under load"
-            lost = box.cut(dice.randrange(1 << 30))
+                cut = box.cut(dice.randrange(1 << 30), since_bytes)
+                acknowledged |= {id for id, log_bytes in heard if log_bytes <= cut.log_bytes}
             box.start()
             box.ready()
             said = box.serial.decode(errors="replace")
             assert "CAN'T KEEP DATA" not in said and "damaged" not in said, said
             held = set(re.findall(r"held (\w+)", box.shell(script(HELD), 180 * SPEED)))
             missing = acknowledged - held
-            print(f"cut {cut + 1}: {kind}, {lost[0]} writes not flushed, {lost[1]} sectors lost; "
+            total.update(cuts=1, with_loss=cut.lost > 0, unflushed=cut.unflushed, lost=cut.lost)
+            print(f"cut {number + 1}: {kind}, {cut.unflushed} writes not flushed, {cut.lost} sectors lost; "
                   f"{len(acknowledged)} acknowledged, {len(held)} held, {len(missing)} missing; "
                   f"{time.monotonic() - began:.0f} s", flush=True)
             assert not missing
             assert box.shell("systemctl --failed --no-legend").strip() == ""
+    print(dict(total))
+    assert total["with_loss"] * 2 >= CUTS, "cuts at which nothing was lost show nothing"
 
 
-def write_for(box: Machine, seconds: float) -> set[str]:
-    """Post notices without a pause for so long; the ids that were acknowledged."""
-    return set(re.findall(r"acknowledged (\w+)", box.shell_for(script(WRITER), "acknowledged", seconds)))
+def write_for(box: Machine, seconds: float) -> list[tuple[str, int]]:
+    """Post notices without a pause for so long; (id, how long the log of writes was) of each that was acknowledged."""
+    out: list[tuple[str, int]] = []
+
+    def heard(line: str) -> None:
+        if found := re.search(r"acknowledged (\w+)", line):
+            out.append((found[1], box.log.stat().st_size))
+
+    box.shell_for(script(WRITER), "acknowledged", seconds, heard)
+    return out

@@ -18,7 +18,7 @@ import unicodedata
 
 from edge import config, tomlfile
 from edge.errors import ConfigError, WaypostError
-from tools.box import bootfs, database, network
+from tools.box import bootfs, database, network, trial
 
 NODE, USER = "/data/waypost", "waypost"
 ERRORS = "waypost-errors.txt"
@@ -37,7 +37,10 @@ def main() -> int:
         problems += take_over(raw, NODE)
     except (WaypostError, OSError) as error:
         problems.append(f"the card's waypost.toml can't be read ({error}); the last settings are used")
-    said = database.keep_copy(NODE) if on_trial else database.put_back(NODE)
+    try:
+        said = database.keep_copy(NODE) if on_trial else database.put_back(NODE)
+    except WaypostError as error:
+        trial.go_back(f"{error.message}; {error.hint}" if error.hint else error.message)
     if said:
         print(f"waypost-update: {said}", flush=True)
     settings, found = config.load(NODE)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What a fresh Debian machine lacks: `setup.sh venv PYTHON DIR` makes the virtual environment (installing python3-venv
 # where Debian split it off), `setup.sh tests` installs the programs that the tests drive, `setup.sh models` and
-# `models-arm64` the compilers of tools/dev/models.sh, `setup.sh ble` what make test-ble boots a machine with. Only
-# Debian's packages.
+# `models-arm64` the compilers of tools/dev/models.sh, `setup.sh image` what builds and starts the SD-card image,
+# `setup.sh ble` what make test-ble boots a machine with. Only Debian's packages.
 set -eu
 
 apt_install() {
@@ -59,9 +59,10 @@ ble)
     [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
     ;;
 image)
+    "$0" models-arm64
     missing=()
     for program in mmdebstrap arch-test mcopy:mtools mkfs.vfat:dosfstools sfdisk:fdisk update-binfmts:binfmt-support \
-        qemu-aarch64-static:qemu-user-static qemu-system-aarch64:qemu-system-arm; do
+        qemu-aarch64-static:qemu-user-static qemu-system-aarch64:qemu-system-arm nbdkit; do
         command -v "${program%:*}" >/dev/null || missing+=("${program#*:}")
     done
     [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
