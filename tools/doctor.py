@@ -16,7 +16,7 @@ from edge import config as settings
 from edge import keys
 from edge.errors import ConfigError, KeyFileError, StoreError, WaypostError
 from tools import cli_show as show
-from tools import clock, doctor_community, doctor_host, doctor_library, doctor_models, restart_cli
+from tools import clock, doctor_box, doctor_community, doctor_host, doctor_library, doctor_models, restart_cli
 from tools.cli_run import card_trouble
 from tools.doctor_host import BROKEN, NOTE, OK, Finding
 
@@ -53,7 +53,7 @@ def examine(directory: str, overrides: list[str]) -> list[Finding]:
     """All findings, in the order in which a person should mend them."""
     config, about_config = _config(directory, overrides)
     running, about_node = _node(directory)
-    found = [*doctor_host.python(), *doctor_host.packages(), *_card(), *_directory(directory)]
+    found = [*doctor_host.python(), *doctor_host.packages(), *_card(), *doctor_box.firmware(), *_directory(directory)]
     if os.path.isdir(directory) and not os.access(directory, os.R_OK | os.X_OK):
         return found  # nothing in it can be looked at, and what seems not to be there may well be
     found += [*about_config, *_identity(directory), *_database(directory, config), *_clock(directory), *about_node]
@@ -253,11 +253,12 @@ def _node(directory: str) -> tuple[bool, list[Finding]]:
     try:
         with Client(directory) as client:
             facts = client.call("node.status@1", deadline_ms=5000)
+            emergency = client.call("emergency.status@1", deadline_ms=5000)
     except WaypostError as error:
         process = f"process {held}" if held else "a process"
         return True, [Finding("control", BROKEN, f"{process} holds the directory but does not answer: {error.message}",
                               f"end it: kill {held or 'PID'}; then start the node again")]
-    out = [Finding("node", OK, f"it runs, for {show.ago(facts['up_s'] * 1000)}")]
+    out = [Finding("node", OK, f"it runs, for {show.ago(facts['up_s'] * 1000)}"), *doctor_box.body(emergency)]
     strange = [name for name, link in (facts.get("links") or {}).items() if link.get("announce.community_key")]
     if strange:
         out.append(Finding("community", NOTE, "nodes of another community, or without a community key, have been heard "

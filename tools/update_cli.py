@@ -1,6 +1,7 @@
 """`waypost update`: puts a new system on a box that runs the image, and says how the last one fared.
 
-`check` works everywhere; the others need the image, and `apply` root (the console has it). The work is in tools/box.
+`check FILE` works everywhere; the others need the image, and `apply` and `check` root (the console has it). The work is
+in tools/box.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from edge import config
 from edge.errors import WaypostError
 from tools import cli_show as show
-from tools.box import bootfs, install, trial
+from tools.box import bootfs, install, systems, trial
 from tools.box.bundle import Bundle
 from tools.box.slots import NONE, Slots
 
@@ -35,8 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help="the bundle (default: the one on a USB stick)")
     apply.add_argument("--older", action="store_true", help="take it also when it is older than what runs")
     apply.add_argument("--no-restart", action="store_true", help="leave the restart to the next time")
-    check = verbs.add_parser("check", help="say what a bundle is and who signed it", allow_abbrev=False)
-    check.add_argument("file", metavar="FILE", help="the bundle")
+    check = verbs.add_parser("check", help="say what a bundle is and who signed it; or whether the systems on this "
+                             "card are sound", allow_abbrev=False)
+    check.add_argument("file", metavar="FILE", nargs="?", default=None,
+                       help="the bundle (without it: the two systems on the card of this box)")
     check.add_argument("--key", action="append", default=[], metavar="KEY", help="a key that may sign, 64 hex digits")
     verbs.add_parser("status", help="which system runs, and how the last update fared", allow_abbrev=False)
 
@@ -50,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
         wrong = [one for one in args.key if len(one) != 64 or any(c not in "0123456789abcdef" for c in one)]
         if wrong:
             raise WaypostError(f"{wrong[0]} is no key", where="--key", allowed="64 hex digits")
+        if args.file is None:
+            return _check_card(args)
         return _check(args, install.trusted_keys([*more, *args.key]))
     return _apply(args, install.trusted_keys(more))
 
@@ -65,6 +70,26 @@ def _check(args: argparse.Namespace, keys: list[bytes]) -> int:
     else:
         print(f"{bundle.version}, {show.size(size)}, whole, signed by {bundle.signer.hex()}")
     return 0
+
+
+def _check_card(args: argparse.Namespace) -> int:
+    facts = bootfs.facts()
+    found = {}
+    with bootfs.mounted(False) as folder:
+        for slot in "ab":
+            place = os.path.join(folder, f"slot-{slot}")
+            found[slot] = systems.examine(place, install.partition(facts, slot))
+    if args.json:
+        show.print_json({slot: {"version": version, "wrong": wrong, "runs": slot == facts["slot"]}
+                         for slot, (version, wrong) in found.items()})
+    else:
+        for slot, (version, wrong) in found.items():
+            runs = ", runs" if slot == facts["slot"] else ""
+            print(f"slot {slot}   {version or 'empty'}{runs}{', sound' if version and not wrong else ''}")
+            if wrong:
+                print(f"         BROKEN {wrong}; the card may be worn\n         -> " + (
+                    "update apply writes this slot anew" if not runs else "put in a new card with the image"))
+    return 1 if any(wrong for _, wrong in found.values()) else 0
 
 
 def _apply(args: argparse.Namespace, keys: list[bytes]) -> int:
@@ -115,7 +140,7 @@ def _status(args: argparse.Namespace) -> int:
     if said.get("waiting"):
         print("update   waits for a restart")
     if said.get("failed"):
-        print(f"update   the last one, in slot {said['failed']}, failed its trial and was taken back"
+        print(f"update   the system in slot {said['failed']} failed its trial or was lost; this one is back"
               + (f":\n         {said['reason']}" if said["reason"] else ""))
     return 0
 

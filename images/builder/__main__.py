@@ -15,6 +15,7 @@ import time
 from images.builder import boot, bundle, disk, host, inputs, rootfs
 from images.builder.host import BuildError
 from images.builder.tree import Tree
+from tools.box import systems
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RECIPE = os.path.join(SOURCE, "images", "pi")
@@ -77,7 +78,8 @@ def build(args: argparse.Namespace) -> None:
     watch.said(f"the root as erofs, {len(erofs) >> 20} MB")
     initrd = boot.initramfs(tools, RECIPE, root.tree, root.kernel, busybox, epoch_s)
     slot = boot.slot_files(tools, RECIPE, kernel_tree, root.kernel, initrd)
-    fat = boot.fat(tools, boot.partition(RECIPE, firmware_of(firmware), slot), epoch_s)
+    listing = systems.listing(version, epoch_s, erofs, slot)
+    fat = boot.fat(tools, boot.partition(RECIPE, firmware_of(firmware), slot, listing), epoch_s)
     watch.said("the boot partition")
     shutil.rmtree(out, ignore_errors=True)
     os.makedirs(out)

@@ -14,6 +14,7 @@ import re
 from images.builder.host import BuildError, ToolsRoot
 from images.builder.inputs import words
 from images.builder.tree import Tree, cpio
+from tools.box import systems
 
 BOOT_MB = 128
 VOLUME_ID = "57415950"
@@ -68,8 +69,8 @@ def slot_files(tools: ToolsRoot, recipe: str, kernel_tree: Tree, kernel: str, in
     return out
 
 
-def partition(recipe: str, firmware: Tree, slot: dict[str, bytes]) -> Tree:
-    """The whole boot partition."""
+def partition(recipe: str, firmware: Tree, slot: dict[str, bytes], listing: bytes) -> Tree:
+    """The whole boot partition. listing: of the system in slot A (tools/box/systems.py); slot B is empty yet."""
     tree = Tree()
     for name in _FIRMWARE:
         tree.file(name, firmware.read("usr/lib/raspi-firmware/" + name))
@@ -82,6 +83,7 @@ def partition(recipe: str, firmware: Tree, slot: dict[str, bytes]) -> Tree:
         for name, data in slot.items():
             tree.file(f"slot-{letter}/{name}", data)
         tree.file(f"slot-{letter}/cmdline.txt", slot["cmdline.txt"].replace(b"@SLOT@", letter.encode()))
+    tree.file(f"slot-a/{systems.NAME}", listing)
     return tree
 
 

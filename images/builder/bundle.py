@@ -16,7 +16,7 @@ import time
 
 from edge.compat import crypto
 from images.builder.host import BuildError, file_hash
-from tools.box import bundle
+from tools.box import bundle, systems
 
 MACHINE = "aarch64"
 
@@ -57,7 +57,8 @@ def version_of(wheels: list[str], epoch_s: int) -> str:
 
 def write(path: str, version: str, serial: int, root: bytes, slot: dict[str, bytes], signer: Signer) -> None:
     """The bundle that puts this system into a box's other slot."""
-    parts = {f"boot/{name}": data for name, data in sorted(slot.items())} | {"root.erofs": root}
+    slot = slot | {systems.NAME: systems.listing(version, serial, root, slot)}
+    parts = {f"boot/{name}": data for name, data in sorted(slot.items())} | {systems.ROOT: root}
     rows = [(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in parts.items()]
     manifest = bundle.manifest(version, serial, MACHINE, rows)
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:

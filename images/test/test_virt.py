@@ -15,7 +15,9 @@ import urllib.request
 
 import pytest
 
+from images.builder.boot import BOOT_MB
 from images.builder.bundle import Signer
+from images.builder.disk import FIRST_MB, SLOT_MB
 from images.test.machine import SPEED, Machine, boot_file, put_boot_file
 from tests.cli.kit import RealNode, cli_json
 from tools.box import bundle
@@ -193,7 +195,24 @@ def test_a_power_cut_on_trial_brings_the_old_system_back(box: Machine) -> None:
     box.start()
     box.wait_for("slot a has failed its trial; slot b is back")
     box.ready()
-    assert "the last one, in slot a, failed its trial and was taken back" in box.shell("waypost update status")
+    assert "the system in slot a failed its trial or was lost; this one is back" in box.shell("waypost update status")
+
+
+def test_a_slot_that_the_card_has_lost_gives_way_to_the_other(box: Machine) -> None:
+    box.cut()
+    box.extra = ()
+    with open(box.card, "r+b") as card:
+        card.seek((FIRST_MB + BOOT_MB + SLOT_MB) << 20)
+        card.write(bytes(1 << 20))
+    box.start()
+    box.wait_for("the system in slot b can't be mounted; slot a starts instead")
+    box.wait_off(120 * SPEED)
+    box.start()
+    box.wait_for("waypost-init: slot a from")
+    box.ready()
+    said = " ".join(console(box, "update check", "BROKEN", 600 * SPEED).split())
+    assert "runs, sound" in said and "BROKEN root.erofs is not what was written" in said
+    assert "update apply writes this slot anew" in said
 
 
 def test_a_broken_update_is_taken_back_by_itself_and_nothing_is_lost(box: Machine, image: pathlib.Path) -> None:
@@ -206,20 +225,20 @@ def test_a_broken_update_is_taken_back_by_itself_and_nothing_is_lost(box: Machin
     console(box, f'board post "{before}"', "waypost> ")
     box.say("update apply\r")
     box.wait_off(600 * SPEED)
-    assert boot_file(box.card, "config.txt").startswith(b"os_prefix=slot-a/")
+    assert boot_file(box.card, "config.txt").startswith(b"os_prefix=slot-b/")
     box.start("waypost.trial_s=150")
-    box.wait_for("slot a starts on trial")
+    box.wait_for("slot b starts on trial")
     box.wait_for("a copy of the database is kept for this trial")
     box.ready()
     assert re.search("[0-9a-f]{16}", box.shell(f"waypost --dir /data/waypost board post '{on_trial}'")), "acknowledged"
     box.wait_off(600 * SPEED)  # nobody does anything: it restarts by itself
-    assert "slot a has failed its trial" in box.tail(100000)
+    assert "slot b has failed its trial" in box.tail(100000)
     box.start()
-    box.wait_for("slot a has failed its trial; slot b is back")
+    box.wait_for("slot b has failed its trial; slot a is back")
     box.wait_for("that came during the trial are taken in as soon as the node runs")
     box.ready()
     said = box.shell("waypost update status")
-    assert "slot     b" in said and "the page" in said, said
+    assert "slot     a" in said and "the page" in said, said
     until = time.monotonic() + 120 * SPEED
     while on_trial not in (said := box.shell("waypost --dir /data/waypost board list")):
         assert time.monotonic() < until, said
@@ -249,7 +268,8 @@ def test_a_card_that_dies_leaves_a_node_in_memory(box: Machine) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{box.ports[80]}/api/status", timeout=60) as reply:
         assert json.load(reply)["node"] == before
     assert text in box.shell("waypost --dir /data/waypost board list"), "and has its messages"
-    console(box, "alert send 'the river rises' --event flood", "waypost> ")
+    console(box, 'alert send --severity Severe "the river rises"', "waypost> ")
+    assert "the river rises" in box.shell("waypost --dir /data/waypost alert list")
     said = console(box, "doctor --broken", "broken: card")
     assert "the node is in memory" in " ".join(said.split()) and "put in a new card" in " ".join(said.split())
     box.cut()

@@ -86,7 +86,7 @@ def test_a_good_bundle_goes_into_the_other_slot(tmp_path: pathlib.Path, box: Box
     assert box.install(make(tmp_path)) == "b"
     assert box.slot_b.read_bytes()[:len(ROOT_DATA)] == ROOT_DATA
     folder = box.boot / "slot-b"
-    assert sorted(one.name for one in folder.iterdir()) == sorted(SLOT)
+    assert sorted(one.name for one in folder.iterdir()) == sorted([*SLOT, "system.txt"])
     assert (folder / "cmdline.txt").read_text() == "ro waypost.slot=b\n"
     assert (folder / "x.dtb").read_bytes() == b"@SLOT@"
     assert (box.boot / "slot-a" / "old").exists()

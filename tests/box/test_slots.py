@@ -28,20 +28,46 @@ def boot(folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
+def busybox_folder(folder: pathlib.Path) -> pathlib.Path:
+    """The programs that it has on the box: busybox, and nothing else."""
+    tools = folder / "bin"
+    if not tools.exists():
+        tools.mkdir()
+        subprocess.run(["busybox", "--install", "-s", str(tools)], check=True)
+    return tools
+
+
 def init_settles(folder: pathlib.Path, slot: str) -> str:
     """Run the part of the real init that settles a trial, on this boot partition, as the system in `slot` does."""
     start, end = INIT.index("# one byte in one sector"), INIT.index("    umount /boot")
     code = INIT[start:end].replace("/boot/", f"{folder}/").replace("/run/waypost/", f"{folder}/")
     code = code.replace("mount -o remount,rw /boot", "true") + "fi\n"
     head = f"say() {{ echo \"$*\"; }}\nmounted=yes\nslot={slot}\nother={other(slot)}\n"
-    tools = folder / "bin"  # the programs that it has on the box: busybox, and nothing else
-    if not tools.exists():
-        tools.mkdir()
-        subprocess.run(["busybox", "--install", "-s", str(tools)], check=True)
     done = subprocess.run(["busybox", "sh", "-u", "-c", head + code], capture_output=True, text=True, check=True,
-                          env={"PATH": str(tools)})
+                          env={"PATH": str(busybox_folder(folder))})
     assert not done.stderr, done.stderr
     return done.stdout
+
+
+@pytest.mark.parametrize(("magic", "instead"), [(b"\xe2\xe1\xf5\xe0", "b"), (b"\0\0\0\0", "")])
+def test_a_system_that_is_lost_gives_way_where_there_is_another(tmp_path: pathlib.Path, magic: bytes,
+                                                                instead: str) -> None:
+    boot(tmp_path)
+    (tmp_path / "card3").write_bytes(bytes(1024) + magic + bytes(9))
+    start, end = INIT.index("# one byte in one sector"), INIT.index("if [ $mounted = yes ]; then")
+    code = INIT[start:end] + INIT[INIT.index("give_way() {"):INIT.index("tries=0\nuntil [ -b")]
+    for word in ("mount -t", "umount", "reboot -f"):
+        code = code.replace(word, "true " + word)
+    code = (f"say() {{ echo \"$*\"; }}\nfail() {{ say \"failed: $*\"; exit; }}\nslot=a other=b other_number=3\n"
+            f"disk={tmp_path}/card boot=x\n{code.replace('/boot/', f'{tmp_path}/')}give_way 'it is lost'\n")
+    done = subprocess.run(["busybox", "sh", "-u", "-c", code], capture_output=True, text=True, check=True,
+                          env={"PATH": str(busybox_folder(tmp_path))})
+    assert not done.stderr, done.stderr
+    slots = Slots(str(tmp_path))
+    if instead:
+        assert done.stdout == "it is lost; slot b starts instead\n" and (slots.letter, slots.failed) == ("b", "a")
+    else:
+        assert done.stdout == "failed: it is lost\n" and (slots.letter, slots.failed) == ("a", "-")
 
 
 def test_a_card_starts_with_a_and_no_trial(tmp_path: pathlib.Path) -> None:

@@ -48,8 +48,10 @@ edit CMakeLists.txt "LLAMA_BUILD_COMMON ON" "s/ ON / OFF /"
 
 flags="-DGGML_NATIVE=OFF -DGGML_OPENMP=ON -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
 -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_OPENSSL=OFF \
--DCMAKE_PLATFORM_NO_VERSIONED_SONAME=ON -DCMAKE_C_FLAGS=-ffile-prefix-map=$work=. -DCMAKE_CXX_FLAGS=-ffile-prefix-map=$work=."
-export SOURCE_DATE_EPOCH=1767225600 # with the line above: the same source and compiler give the same bytes
+-DCMAKE_PLATFORM_NO_VERSIONED_SONAME=ON -DCMAKE_C_FLAGS=-ffile-prefix-map=$work=. \
+-DCMAKE_CXX_FLAGS=-ffile-prefix-map=$work=. \
+-DCMAKE_SHARED_LINKER_FLAGS=-Wl,--build-id=none -DCMAKE_MODULE_LINKER_FLAGS=-Wl,--build-id=none"
+export SOURCE_DATE_EPOCH=1767225600 # with the lines above: the same source and compiler give the same bytes
 if [ "$kind" = arm64 ]; then
     tools=/usr/aarch64-linux-gnu
     printf 'set(CMAKE_%s)\n' "SYSTEM_NAME Linux" "SYSTEM_PROCESSOR aarch64" "C_COMPILER aarch64-linux-gnu-gcc" \
