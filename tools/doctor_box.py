@@ -24,7 +24,7 @@ _BODY = {
     ("heat", "warm"): ("it is warm: models run slowly", "give the box air and shade"),
     ("heat", "hot"): ("it is hot: no model runs", "give the box air and shade, take it off other warm things"),
     ("heat", "critical"): ("it is far too hot: only radios and the console go on",
-                           "give the box air and shade; a case with a heat sink or fan; it goes on by itself when cooler"),
+                           "give the box air and shade, a heat sink or a fan; it goes on by itself when it is cooler"),
     ("supply", "weak"): ("the power supply is too weak", "use the supply that is made for this board, with a short, "
                          "thick cable, and plug what draws much into a hub of its own"),
     ("power", "low"): ("the mains have failed and the battery is low", "bring the mains back, or another battery"),
@@ -58,7 +58,8 @@ def firmware(log: str = KERNEL_LOG, facts: str = bootfs.FACTS) -> list[Finding]:
     if not names:
         return []
     return [Finding("firmware", BROKEN, f"the kernel has not found the firmware {', '.join(names)}: what needs it, "
-                    "mostly a radio, stays silent", "take an adapter that the image knows, or an image with this firmware")]
+                    "mostly a radio, stays silent",
+                    "take an adapter that the image knows, or an image with this firmware")]
 
 
 def _record(fd: int) -> str:
