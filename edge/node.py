@@ -92,7 +92,7 @@ class Node(LinkOwner):
             effects.POSTED: self._posts.posted,
             effects.REFUSED: self._posts.refused,
             effects.RECEIPT: self._receipt,
-            effects.SEND: self._send,
+            effects.SEND: lambda *what: self.send(*what) or self.machine.count("tx.refused"),
             effects.PUSH: self._pushes.start,
             effects.BUS: self._to_bus,
             effects.PEER: self._peer,
@@ -152,6 +152,8 @@ class Node(LinkOwner):
         self.kick()
 
     def drained(self, link: str, peer: bytes) -> None:
+        if self.bus is not None:
+            self.bus.on_drained(link, peer)  # first: it offers one long frame of each lane, pushes all that fits
         self._pushes.drained(link, peer)
         self.kick()
 
@@ -264,10 +266,10 @@ class Node(LinkOwner):
     def _receipt(self, id: bytes, by: bytes) -> None:
         self._publish("receipt", {"id": id.hex(), "by": by.hex()})
 
-    def _send(self, link: str, peer: bytes, lane: int, frame: bytes) -> None:
+    def send(self, link: str, peer: bytes, lane: int, frame: bytes) -> bool:
+        """Hand one frame to a link; False when it is gone or has no room for it."""
         driver = self._drivers.get(link)
-        if driver is not None and not driver.send(peer, lane, frame):
-            self.machine.count("tx.refused")
+        return driver is not None and driver.send(peer, lane, frame)
 
     def _fetch(self, keys: list[bytes]) -> list[bytes]:
         try:

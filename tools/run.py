@@ -19,7 +19,6 @@ from edge import keys
 from edge.bus.bus import Bus
 from edge.console.control import LINK as LOCAL_LINK
 from edge.console.control import ControlServer
-from edge.core import effects
 from edge.errors import LinkError, StoreError, WaypostError
 from edge.node import Node, monotonic_ms
 from edge.ports import ANCHOR, MEMBER, TRUSTED, UNKNOWN
@@ -91,7 +90,7 @@ class Run:
             self.node = Node(seed=seed, name=self._name(), store=store, clock=clock.read, log=self.log,
                              trace=self.trace, community_key=self.config.community_key())
             self.bus = Bus(self._send, self._trust_of, monotonic_ms, self.node.key, trace=self.trace.call,
-                           log=self.log)
+                           log=self.log, pack=self._pack)
             self.control = ControlServer(self.directory, self.bus)
             self.node.bus = self.bus
             self.tasks = Tasks(self.node.trouble)
@@ -239,11 +238,13 @@ class Run:
         driver: Driver = kind(settings, seed, self.node.key, self.config.community_key(), self.node, name)
         return driver
 
-    def _send(self, link: str, handle: bytes, lane: int, payload: bytes) -> None:
+    def _send(self, link: str, handle: bytes, lane: int, frame: bytes) -> bool:
         if link == LOCAL_LINK:
-            self.control.send(handle, payload)
-        else:
-            self.node.command(effects.SEND_BUS, link, handle, lane, payload)
+            return self.control.send(handle, frame)
+        return self.node.send(link, handle, lane, frame)
+
+    def _pack(self, link: str, handle: bytes, payload: bytes) -> list[bytes]:
+        return [payload] if link == LOCAL_LINK else self.node.machine.pack_bus(link, handle, payload)
 
     def _trust_of(self, key: bytes | None, member: bool) -> int:
         if key is not None:

@@ -5,9 +5,9 @@ is the registry's word. It never forwards: a neighbour's call is served here or 
 have a call carried to a neighbour, since it goes there in the node's own name. What a neighbour sends can end a call or
 be counted as dropped; it never raises. PROTOCOL 10; docs/CAPABILITIES.md has the version rule.
 
-The shell hands in `send(link, handle, lane, payload)`, `trust_of(key, member)` and `now_ms()`, and calls `on_peer`,
-`on_frame` and, at the end, `await close()`. A client of the control socket is a peer on the link "local" whose info is
-None: it is the owner, and may name a node in a call.
+The shell hands in `send(link, handle, lane, frame)`, which is False while the link has no room, `trust_of(key, member)`
+and `now_ms()`, and calls `on_peer`, `on_frame`, `on_drained` and, at the end, `await close()`. A client of the control
+socket is a peer on the link "local" whose info is None: it is the owner, and may name a node in a call.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import asyncio
 
 from edge.bus import names, wire
 from edge.bus.health import Health
+from edge.bus.outlet import Outlet
 from edge.bus.peers import Lost, Peer, Served, is_alert
 from edge.bus.registry import Registry, mismatch, parse
 from edge.bus.topics import Topics
@@ -57,13 +58,18 @@ _OVER = object()
 
 
 class Bus:
-    """A BusPort. trace(name, via, code, ms) is told of every call, log(level, text) of faults in a capability."""
+    """A BusPort. trace(name, via, code, ms) is told of every call, log(level, text) of faults in a capability.
 
-    def __init__(self, send: Callable[[str, bytes, int, bytes], Any], trust_of: Callable[[bytes | None, bool], int],
+    pack(link, handle, payload) makes a frame of the bus into those that a link carries: one, where it is not given.
+    """
+
+    def __init__(self, send: Callable[[str, bytes, int, bytes], bool], trust_of: Callable[[bytes | None, bool], int],
                  now_ms: Callable[[], int], own_key: bytes, *, log: Callable[[str, str], None] | None = None,
-                 trace: Callable[[str, str, str, int], None] | None = None) -> None:
+                 trace: Callable[[str, str, str, int], None] | None = None,
+                 pack: Callable[[str, bytes, bytes], list[bytes]] = lambda _link, _handle, payload: [payload]) -> None:
         self.counters: dict[str, int] = {}
         self._send = send
+        self._pack = pack
         self._trust_of = trust_of
         self._now_ms = now_ms
         self._own_key = own_key
@@ -181,7 +187,8 @@ class Bus:
         if peer is not None:
             self._forget(peer)
         if up and not self._closed:
-            peer = self._peers[(link, handle)] = Peer(link, handle, info, self._now_ms())
+            outlet = Outlet(lambda lane, frame: self._send(link, handle, lane, frame))
+            peer = self._peers[(link, handle)] = Peer(link, handle, info, self._now_ms(), outlet)
             self._offer(peer)
 
     def on_frame(self, link: str, handle: bytes, payload: bytes) -> None:
@@ -196,6 +203,14 @@ class Bus:
         except CodecError as error:
             self._count("bus.malformed")
             self._drop(error.reason)
+
+    def on_drained(self, link: str, handle: bytes) -> None:
+        """The link has room again for frames to a peer."""
+        peer = self._peers.get((link, handle))
+        if peer is not None:
+            peer.outlet.drained()
+            if peer.owes_offer:
+                self._offer(peer)
 
     async def close(self) -> None:
         """End everything: calls that wait fail, calls that are served are cancelled and have ended on return."""
@@ -338,9 +353,10 @@ class Bus:
             raise Unavailable("the node has just gone")
         pending = peer.wait_for(_lane(capability))
         started_ms = self._now_ms()
-        left_ms = int((due_s - asyncio.get_running_loop().time()) * 1000)
         code = "cancelled"
         try:
+            await _by(due_s, peer.outlet.room(pending.lane), capability)
+            left_ms = int((due_s - asyncio.get_running_loop().time()) * 1000)
             self._tell(peer, pending.lane, [wire.CALL, pending.call_id, capability, params, max(1, left_ms)])
             while True:
                 last, value = await _by(due_s, pending.next(), capability)
@@ -360,20 +376,21 @@ class Bus:
         finally:
             del peer.pending[pending.call_id]
             if not pending.done:
-                self._tell(peer, pending.lane, [wire.CANCEL, pending.call_id])
+                self._say(peer, pending.lane, [wire.CANCEL, pending.call_id])
             self._judge(peer, capability, code)
             self._note(capability, "to " + peer.link, code, self._now_ms() - started_ms)
         yield True, value
 
     async def _serve(self, peer: Peer, call_id: int, served: Served, parts: Parts, due_s: float) -> None:
-        """Send a neighbour the parts of its answer, as it has room for them."""
+        """Send a neighbour the parts of its answer, as it and the link to it have room for them."""
         try:
             async for last, value in parts:
                 if not last:
                     await _by(due_s, served.room(), "the caller")
+                await _by(due_s, peer.outlet.room(served.lane), "the link to the caller")
                 self._tell(peer, served.lane, [wire.END if last else wire.ITEM, call_id, value])
         except BusError as error:
-            self._tell(peer, served.lane, wire.error_frame(call_id, error))
+            self._say(peer, served.lane, wire.error_frame(call_id, error))
         finally:
             await parts.aclose()
 
@@ -408,7 +425,7 @@ class Bus:
                 parts = self._here(self._registry.admit(caller, capability), caller, params, due_s)
         except BusError as error:
             self._note(capability, caller.via, error.code, 0)
-            self._tell(peer, _lane(capability), wire.error_frame(call_id, error))
+            self._say(peer, _lane(capability), wire.error_frame(call_id, error))
             return
         served = peer.served[call_id] = Served(alert, _lane(capability))
         self._serving[alert] += 1
@@ -423,7 +440,7 @@ class Bus:
             self._drop("bus.late")
         elif not pending.put(frame[2], size):
             self._drop("bus.window")
-            self._tell(peer, pending.lane, [wire.CANCEL, frame[1]])
+            self._say(peer, pending.lane, [wire.CANCEL, frame[1]])
             pending.end(None, BusError("the node sent more than there was room for"))
 
     def _on_end(self, peer: Peer, frame: list[Any], size: int) -> None:
@@ -471,16 +488,26 @@ class Bus:
     # --- small things
 
     def _offer(self, peer: Peer) -> None:
-        if not peer.is_local:
+        peer.owes_offer = peer.outlet.holds(limits.LANE_COMMUNITY)
+        if not peer.is_local and not peer.owes_offer:
             offered = [str(entry) for entry in self._registry.entries(peer.caller(self._trust_of).trust)]
-            self._tell(peer, limits.LANE_COMMUNITY, [wire.OFFER, offered])
+            self._say(peer, limits.LANE_COMMUNITY, [wire.OFFER, offered])
 
     def _tell(self, peer: Peer, lane: int, frame: list[Any]) -> None:
+        """Send it, as soon as the link has room. Raises BadRequest, CapacityExceeded."""
         data = wire.pack(frame, wire.LOCAL_BYTES_MAX if peer.is_local else wire.PAYLOAD_BYTES_MAX)
         if self._peers.get((peer.link, peer.handle)) is peer:
-            self._send(peer.link, peer.handle, lane, data)
+            peer.outlet.put(lane, self._pack(peer.link, peer.handle, data))
+
+    def _say(self, peer: Peer, lane: int, frame: list[Any]) -> None:
+        """The same where nobody waits for it: a peer that has not taken so much already is not told."""
+        try:
+            self._tell(peer, lane, frame)
+        except CapacityExceeded:
+            self._drop("bus.full")
 
     def _forget(self, peer: Peer) -> None:
+        peer.outlet.close()
         for pending in peer.pending.values():
             pending.end(None, Lost("the connection to the node broke", hint="it may have been done all the same"))
         for served in peer.served.values():

@@ -1,7 +1,7 @@
 """What the bus remembers of one connection: a neighbour on a link, or a client of the control socket.
 
-Kept are what it offers, its share of calls, the calls that we serve for it and the calls that we wait for. Every
-number of them is bounded here. Nothing in this module sends.
+Kept are what it offers, its share of calls, the calls that we serve for it, the calls that we wait for, and what waits
+for its link (edge/bus/outlet.py). Every number of them is bounded here. Nothing in this module sends.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 
 from edge.bus import names, wire
+from edge.bus.outlet import Outlet
 from edge.core.peers import Bucket
 from edge.errors import CapacityExceeded, RateLimited, Unavailable
 from edge.ports import LOCAL, UNKNOWN, Caller
@@ -117,15 +118,17 @@ class Served:
 class Peer:
     """One connection. node: the key that it says it has; key: the one that the link has authenticated, or None."""
 
-    def __init__(self, link: str, handle: bytes, info: dict[str, Any] | None, now_ms: int) -> None:
+    def __init__(self, link: str, handle: bytes, info: dict[str, Any] | None, now_ms: int, outlet: Outlet) -> None:
         self.link = link
         self.handle = handle
+        self.outlet = outlet
         self.is_local = link == LOCAL_LINK and info is None
         info = info or {}
         self.key: bytes | None = info.get("key")
         self.node: bytes | None = self.key or info.get("node")
         self.member = bool(info.get("member"))
         self.offers: dict[str, tuple[names.Version, ...]] = {}
+        self.owes_offer = False  # what is offered it has changed while the link had no room
         self.served: dict[int, Served] = {}
         self.pending: dict[int, Pending] = {}
         self._calls = Bucket(now_ms, CALLS_BURST, CALLS_PER_S)

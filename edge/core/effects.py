@@ -33,7 +33,6 @@ LINK_DOWN = "link_down"  # link
 PEER_UP = "peer_up"  # link, peer, key or None, member
 PEER_DOWN = "peer_down"  # link, peer
 PUSHED = "pushed"  # link, peer
-SEND_BUS = "send_bus"  # link, peer, lane, payload
 STAND = "stand"  # [key of a message on lane 0], the gravest first: said again on radios until the next STAND
 CLOCK = "clock"  # unix_ms, quality (hlc.QUALITY_*)
 SITUATION = "situation"  # edge.core.machine.Situation: what beacons say, and which lanes are passed on

@@ -71,7 +71,6 @@ class Machine:
             effects.PEER_DOWN: self._on_peer_down,
             effects.LINK_UP: self._on_link_up,
             effects.LINK_DOWN: self._on_link_down,
-            effects.SEND_BUS: self._on_send_bus,
             effects.CLOCK: self._on_clock,
             effects.SITUATION: self._on_situation,
             effects.STAND: self._on_stand,
@@ -172,6 +171,11 @@ class Machine:
         if air is not None:
             return air.pack(data[0]) if data else []
         return self.near.pack(link, data)
+
+    def pack_bus(self, link, peer, payload):
+        """A bus frame (bytes) as frames for a neighbour's link; none where it is not near."""
+        neighbour = self.near.by_way.get((link, peer))
+        return [] if neighbour is None else self.near.fit(neighbour.link, frame.pack_bus(payload))
 
     def pending(self):
         """How many messages are on their way into the store."""
@@ -455,10 +459,3 @@ class Machine:
             self.gossip.pushed(now_ms, neighbour)
         elif air is not None:
             air.pushed(now_ms)
-
-    def _on_send_bus(self, _now_ms, link, peer, lane, payload):
-        neighbour = self.near.by_way.get((link, peer))
-        if neighbour is None:
-            self.count("bus.no_peer")
-            return
-        self.near.send(neighbour, lane, frame.pack_bus(payload))

@@ -120,21 +120,22 @@ class Near:
         size = 0
         for one in data:
             if batch and (size + len(one) > limits.BATCH_BYTES_MAX or len(batch) >= limits.BATCH_MESSAGES_MAX):
-                frames.extend(self._fit(self._links[link], frame.pack_messages(batch)))
+                frames.extend(self.fit(self._links[link], frame.pack_messages(batch)))
                 batch = []
                 size = 0
             batch.append(one)
             size += len(one)
         if batch:
-            frames.extend(self._fit(self._links[link], frame.pack_messages(batch)))
+            frames.extend(self.fit(self._links[link], frame.pack_messages(batch)))
         return frames
 
     def send(self, neighbour, lane, data):
         """Hand one frame to a neighbour's link, fragmented where it must be."""
-        for part in self._fit(neighbour.link, data):
+        for part in self.fit(neighbour.link, data):
             self._emit((effects.SEND, neighbour.link.name, neighbour.peer, lane, part))
 
-    def _fit(self, link, data):
+    def fit(self, link, data):
+        """One frame as a link carries it: whole, or in fragments."""
         if len(data) <= link.mtu_bytes:
             return [data]
         self._fragment_id = (self._fragment_id + 1) & 0xFFFF

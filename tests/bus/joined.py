@@ -39,11 +39,12 @@ class World:
         self.trace: list[tuple[str, str, str, int]] = []
 
     def add(self, name: str) -> Bus:
-        def send(link: str, handle: bytes, lane: int, payload: bytes) -> None:
+        def send(link: str, handle: bytes, lane: int, payload: bytes) -> bool:
             other = handle.rstrip(b"\0").decode()
             self.sent.append((name, other, lane, wire.unpack(payload)))
             if (name, other) not in self.cut:
                 asyncio.get_running_loop().call_soon(self._arrive, other, name, payload)
+            return True
 
         def trust_of(key: bytes | None, member: bool) -> int:
             caller = (key or b"?").rstrip(b"\0").decode()

@@ -44,9 +44,9 @@ class Here:
         self.server = ControlServer(str(folder), self.bus)
         self.cancelled = asyncio.Event()
 
-    def _send(self, link: str, handle: bytes, lane: int, payload: bytes) -> None:
+    def _send(self, link: str, handle: bytes, lane: int, payload: bytes) -> bool:
         assert link == control.LINK
-        self.server.send(handle, payload)
+        return self.server.send(handle, payload)
 
     async def _echo(self, caller: Any, params: dict[str, Any]) -> Any:
         return {"via": caller.via, "trust": caller.trust, **params}

@@ -45,7 +45,7 @@ class Stage:
         self.log: list[str] = []
         self.applied: list[policy.Policy] = []
         self.near = 0
-        self.bus = Bus(lambda *_frame: None, lambda *_who: 0, lambda: self.now_ms, bytes(32))
+        self.bus = Bus(lambda *_frame: True, lambda *_who: 0, lambda: self.now_ms, bytes(32))
         self.alerts = Alerts()
         self.keeper = self.boot()
 

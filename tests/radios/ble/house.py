@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pathlib
 import time
-from functools import partial
 from typing import Any
 
 from edge.bus.bus import Bus
-from edge.core import effects, hlc, message
+from edge.core import hlc, message
 from edge.node import Node, monotonic_ms
 from edge.ports import MEMBER
 from edge.store.store import Store
@@ -29,7 +28,8 @@ class House:
         self.store = Store.open(str(folder / f"{number}.db"), 10**8, int(time.time()))
         self.node = Node(seed=seed, name=f"house {number}", store=self.store, log=lambda level, text: None,
                          trace=Trace(), clock=lambda: (time.time_ns() // 1000000, hlc.QUALITY_RTC))
-        self.bus = Bus(partial(self.node.command, effects.SEND_BUS), lambda key, member: MEMBER, monotonic_ms, self.key)
+        self.bus = Bus(self.node.send, lambda key, member: MEMBER, monotonic_ms, self.key,
+                       pack=self.node.machine.pack_bus)
         self.node.bus = self.bus
         self.delivered: list[message.Message] = []
         self.node.watch(message.NOTE, self.delivered.append)
