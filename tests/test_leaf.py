@@ -52,6 +52,9 @@ class Silent:
     def publish(self, topic: str, value: dict[str, Any]) -> None:
         self.events.put_nowait((topic, value))
 
+    def on_drained(self, link: str, handle: bytes) -> None:
+        pass
+
     async def wait(self, topic: str, **fields: Any) -> dict[str, Any]:
         async with asyncio.timeout(WAIT_S_MAX):
             while True:
