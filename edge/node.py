@@ -161,9 +161,9 @@ class Node(LinkOwner):
         if not self.aired.heard(link, data, signal):
             self.frame(link, b"", data, signal.rssi_dbm)
 
-    def page(self, link: str, request: bytes, answer: Callable[[bytes], None]) -> None:
+    def page(self, link: str, peer: bytes, request: bytes, answer: Callable[[bytes], None]) -> None:
         ask: Any = super().page if self.web is None else self.web.ask
-        ask(link, request, answer)
+        ask(link, peer, request, answer)
 
     def presence(self, lanes: int) -> tuple[int, int, list[Any]]:
         return self.machine.situation.condition, self.machine.situation.battery, self.machine.gossip.digests(lanes)

@@ -87,8 +87,11 @@ class LinkOwner:
     def seen(self, link, node, what, rssi_dbm):
         """For whoever watches a link: hex of a node there, as far as it is known, what it did, and how well heard."""
 
-    def page(self, link, request, answer):
-        """Somebody in reach asks for the node's page (PROTOCOL 16.5). answer(bytes) is called once, now or later."""
+    def page(self, link, peer, request, answer):
+        """Somebody in reach asks for the node's page (PROTOCOL 16.5). answer(bytes) is called once, now or later.
+
+        peer: the key of its session, which may be of no neighbour.
+        """
         answer(b'503\n{"error":{"code":"unavailable","message":"this node has no page","hint":""}}')
 
     def presence(self, lanes):

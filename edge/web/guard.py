@@ -1,7 +1,7 @@
 """Who may post from the page, and how often.
 
 Decides whether a POST comes from this page and not from somewhere else on the web (Origin, Sec-Fetch-Site), and
-keeps one token bucket for each client address with a bound on how many are remembered. Never looks at what is
+keeps one token bucket for each client address with a bound on how many are remembered, and one for each way. Never looks at what is
 posted. Reading is free; the server bounds connections.
 """
 
@@ -93,12 +93,12 @@ _HERE = ("127.0.0.1", "", client_of("::1"))
 
 
 class Buckets:
-    """Token buckets by client address, and one over all of them. `clock` gives monotonic seconds."""
+    """Token buckets by client address, and one over all of a way. `clock` gives monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._free_at: dict[str, float] = {}  # when the bucket is full again, monotonic milliseconds
-        self._all_free_at = 0.0
+        self._all_free_at: dict[str, float] = {}  # the same for all clients of one way, such as the Wi-Fi or "ble"
 
     def __len__(self) -> int:
         return len(self._free_at)
@@ -107,14 +107,15 @@ class Buckets:
         """Take one token for this address. 0 when there was one, else the milliseconds until there is."""
         now_ms = self._clock() * 1000
         client = client_of(address)
+        way = client.partition("-")[0] if "-" in client else ""  # "ble-1a2b3c4d"; no address has such a sign
         wait_ms = max(
             _wait_ms(self._free_at.get(client, 0.0), now_ms, POST_BURST, POST_EVERY_MS),
-            _wait_ms(self._all_free_at, now_ms, ALL_BURST, ALL_EVERY_MS),
+            _wait_ms(self._all_free_at.get(way, 0.0), now_ms, ALL_BURST, ALL_EVERY_MS),
         )
         if wait_ms > 0:
             return max(1, int(wait_ms))
         free_at = max(self._free_at.pop(client, 0.0), now_ms) + POST_EVERY_MS
-        self._all_free_at = max(self._all_free_at, now_ms) + ALL_EVERY_MS
+        self._all_free_at[way] = max(self._all_free_at.get(way, 0.0), now_ms) + ALL_EVERY_MS
         if len(self._free_at) >= CLIENTS_MAX:
             self._forget(now_ms)
         self._free_at[client] = free_at

@@ -75,12 +75,13 @@ class WebServer:
         self._trouble("web", "", "")
         return self.port
 
-    def ask(self, client: str, request: bytes, answer: Callable[[bytes], None]) -> None:
+    def ask(self, link: str, peer: bytes, request: bytes, answer: Callable[[bytes], None]) -> None:
         """Answer a request that came another way than HTTP: "GET /api/..." or "POST /api/...", a line feed and JSON.
 
-        client: who is held to account for it, such as the name of a link. answer(bytes) is called once: the status,
-        and where that is said in how many seconds to try again, a line feed, JSON. PROTOCOL 16.5.
+        link, peer: the way and whose session it is; both are held to account for it. answer(bytes) is called once: the
+        status, and where that is said in how many seconds to try again, a line feed, JSON. PROTOCOL 16.5.
         """
+        client = f"{link}-{peer.hex()[:16]}"
         if not self._has_room(client):
             answer(_refusal(503, "unavailable", "too many are asking at once"))
             return

@@ -415,7 +415,7 @@ class BleDriver(SessionDriver):
         if plaintext[1] != PAGE or not self._has_page:
             return
         if session.pages is None:
-            session.pages = Pages(lambda request, answer: self._owner.page(self._name, request, answer),
+            session.pages = Pages(lambda request, answer: self._owner.page(self._name, session.key, request, answer),
                                   lambda piece: session.send(limits.LANE_COMMUNITY, piece))
         session.moved_s = session.heard_s
         try:

@@ -11,9 +11,10 @@ import pytest
 
 from edge.web import server as server_module
 from edge.web.server import WebServer
-from tests.web.fakes import FakeBus, FakeNode, get
+from tests.web.fakes import FakeBus, FakeNode, get, post
 
-Ask = Callable[[bytes], Awaitable[tuple[str, Any]]]
+Ask = Callable[..., Awaitable[tuple[str, Any]]]
+PEER = b"\x05" * 32
 
 
 def run(play: Callable[[FakeBus, WebServer, Ask], Awaitable[None]]) -> None:
@@ -22,9 +23,9 @@ def run(play: Callable[[FakeBus, WebServer, Ask], Awaitable[None]]) -> None:
         server = WebServer(bus, FakeNode(bus))
         await server.start("127.0.0.1", 0)
 
-        async def ask(request: bytes) -> tuple[str, Any]:
+        async def ask(request: bytes, peer: bytes = PEER) -> tuple[str, Any]:
             answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-            server.ask("ble", request, answer.set_result)
+            server.ask("ble", peer, request, answer.set_result)
             line, _, body = (await answer).partition(b"\n")
             return line.decode(), json.loads(body)
 
@@ -56,6 +57,7 @@ def test_a_notice_is_posted_and_posting_has_a_pace() -> None:
         assert status.split()[0] == "429" and 1 <= int(status.split()[1]) <= 10
         assert body["error"]["code"] == "rate_limited"
         assert bus.notices[0]["text"] == "From the bench outside" and len(bus.notices) == 6
+        assert (await ask(b'POST /api/board\n{"text": "Another one"}', b"\x06" * 32))[0] == "200"
 
     run(play)
 
@@ -73,7 +75,16 @@ def test_what_is_not_for_phones_is_refused(request_bytes: bytes) -> None:
     run(play)
 
 
-def test_one_link_has_its_share_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_phones_wear_out_their_own_way_and_not_the_wifi() -> None:
+    async def play(bus: FakeBus, server: WebServer, ask: Ask) -> None:
+        said = [await ask(b'POST /api/board\n{"text": "spam"}', n.to_bytes(8, "big") * 4) for n in range(100)]
+        assert [status for status, _ in said[:60]] == ["200"] * 60 and said[-1][0].startswith("429")
+        assert (await post(server.port, b'{"text": "From the Wi-Fi"}')).status == 200
+
+    run(play)
+
+
+def test_one_session_has_its_share_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     async def play(bus: FakeBus, server: WebServer, ask: Ask) -> None:
         monkeypatch.setattr(server_module, "CONNECTIONS_A_CLIENT_MAX", 2)
         said = await asyncio.gather(*(ask(b"GET /api/peers") for _ in range(3)))
@@ -95,7 +106,7 @@ def test_who_still_waits_at_the_end_is_answered() -> None:
 
         bus.call = call  # type: ignore[method-assign]
         said: list[bytes] = []
-        server.ask("ble", b"GET /api/peers", said.append)
+        server.ask("ble", PEER, b"GET /api/peers", said.append)
         await asyncio.sleep(0.01)
         assert not said
         await server.stop()

@@ -346,7 +346,7 @@ def test_a_phone_reads_the_page_in_an_open_community() -> None:
         node, heard = await place.node(1)
         asked = []
 
-        def page_of(link: str, request: bytes, answer: Callable[[bytes], None]) -> None:
+        def page_of(link: str, peer: bytes, request: bytes, answer: Callable[[bytes], None]) -> None:
             asked.append((link, request))
             answer(b"200\n" + b"x" * 9000)
 
