@@ -1,8 +1,8 @@
 """Who may post from the page, and how often.
 
 Decides whether a POST comes from this page and not from somewhere else on the web (Origin, Sec-Fetch-Site), and
-keeps one token bucket for each client address with a bound on how many are remembered, and one for each way. Never looks at what is
-posted. Reading is free; the server bounds connections.
+keeps one token bucket for each client address with a bound on how many are remembered, and one for each way. Never
+looks at what is posted. Reading is free; the server bounds connections.
 """
 
 from __future__ import annotations

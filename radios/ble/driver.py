@@ -185,17 +185,22 @@ class BleDriver(SessionDriver):
     # --- the beacon
 
     async def _announce(self, stack: Stack) -> None:
-        """Keep the beacon true."""
+        """Keep the beacon true; where advertising is refused, ask again now and then. Raises BleDown for the rest."""
         while True:
             now = self._beacon()
+            wait_ms = self._pace.beacon_ms
             if now != self._advertised:
                 try:
                     await stack.advertise(now, "n-" + self._node.hex())
+                    self._advertised = now
+                    self._clear_trouble(Reason.ADVERT_REFUSED.value)
                 except BleDown as down:
+                    if down.reason is not Reason.ADVERT_REFUSED:
+                        raise
+                    self._advertised = b""
                     self._trouble(down.reason.value, str(down))
-                    return
-                self._advertised = now
-            await asyncio.sleep(self._pace.beacon_ms / 1000)
+                    wait_ms = self._pace.reopen_ms_max
+            await asyncio.sleep(wait_ms / 1000)
 
     def _beacon(self) -> bytes:
         full = self._roles()[1] >= self._in_max

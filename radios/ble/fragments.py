@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FIRST, LAST, NUMBERS = 0x80, 0x40, 64
-EARLY_MAX = 16  # fragments that may overtake one that is missing
+EARLY_MAX = NUMBERS // 2 - 1  # fragments that may overtake one that is missing: all that can be told from late ones
 CREDIT_BYTES = 6
 CREDIT_EVERY_BYTES = gatt.WINDOW_BYTES // 2  # taken in before a credit is due
 ROOM_BYTES_MIN = 20  # of an ATT value, before an MTU was exchanged

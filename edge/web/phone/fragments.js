@@ -2,7 +2,7 @@
 import {concat} from "./bytes.js";
 
 export const LAST = 0x40;
-const FIRST = 0x80, NUMBERS = 64, EARLY_MAX = 16;
+const FIRST = 0x80, NUMBERS = 64, EARLY_MAX = NUMBERS / 2 - 1;
 
 function varint(n) {
   const out = [];

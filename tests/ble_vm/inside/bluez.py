@@ -40,7 +40,7 @@ RUN = Path(os.environ.get("WAYPOST_VM_RUN", "/tmp"))
 
 
 class Bluetoothd:
-    """The daemon, as Debian ships it, with the settings that docs/BLE.md recommends."""
+    """The daemon, as Debian ships it, with the settings that docs/BLUETOOTH.md recommends."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None

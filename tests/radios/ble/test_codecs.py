@@ -95,6 +95,13 @@ def test_order_is_restored(reach: int) -> None:
     assert got == records and not joiner.waiting
 
 
+def test_half_of_all_numbers_may_be_early_and_no_more() -> None:
+    """Beyond that one that is late, or came twice, would pass for one that is early."""
+    splitter = Splitter()
+    values = [next(splitter.split(bytes([n + 1]), 20)) for n in range(32)]
+    assert joined([*reversed(values)]) == [bytes([n + 1]) for n in range(32)]
+
+
 def test_too_far_ahead_or_twice() -> None:
     splitter = Splitter()
     values = [next(splitter.split(b"x", 20)) for _ in range(EARLY_MAX + 2)]

@@ -247,6 +247,46 @@ def test_a_stack_that_can_not_serve_connects_all_the_same() -> None:
     run(scenario)
 
 
+def test_where_advertising_is_refused_it_connects_to_others_and_asks_again() -> None:
+    async def scenario(place: Village) -> None:
+        await place.node(HIGH, out_max=0)
+        low, heard = await place.node(LOW, start=False)
+        advertise, refused = low._stack.advertise, [BleDown(Reason.ADVERT_REFUSED, "0x0d")] * 3
+
+        async def refuse(*arguments: Any) -> None:
+            if refused:
+                raise refused.pop()
+            await advertise(*arguments)
+
+        low._stack.advertise = refuse
+        await low.start()
+        await heard.until(lambda: "advert_refused" in heard.troubles)
+        assert "CAP_NET_ADMIN (0x0d)" in heard.troubles["advert_refused"] and low.status()["state"] == "up"
+        await until(lambda: heard.peers and low._stack.adverts)
+        assert not heard.troubles and not refused
+        assert low.counters["opened"] == 1 and "down.internal" not in low.counters
+
+    run(scenario)
+
+
+def test_what_is_lost_while_it_advertises_is_taken_up_again() -> None:
+    async def scenario(place: Village) -> None:
+        driver, heard = await place.node(1, start=False)
+        advertise, lost = driver._stack.advertise, [BleDown(Reason.LOST)]
+
+        async def lose(*arguments: Any) -> None:
+            if lost:
+                raise lost.pop()
+            await advertise(*arguments)
+
+        driver._stack.advertise = lose
+        await driver.start()
+        await until(lambda: driver._stack.adverts)
+        assert driver.counters["down.lost"] == 1 and not heard.troubles
+
+    run(scenario)
+
+
 def test_a_fault_of_ours_does_not_leave_the_radio_dead() -> None:
     async def scenario(place: Village) -> None:
         heard = Heard()
@@ -375,7 +415,7 @@ def test_a_phone_reads_the_page_in_an_open_community() -> None:
 def test_a_guest_reads_the_page_of_a_closed_community_and_is_no_neighbour() -> None:
     async def scenario(place: Village) -> None:
         node, heard = await place.node(1, community=b"c" * 32)
-        heard.page = lambda link, request, answer: answer(b"200\n[]")
+        heard.page = lambda link, peer, request, answer: answer(b"200\n[]")
         phone = Phone(await place.radio(9))
         info = await phone.connect(node._stack.radio.address)
         assert info.features == gatt.CLOSED | gatt.PAGE
