@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,14 @@ NOT_OVER_BLUETOOTH = {("GET", "/api/events")}  # an answer without an end
 ALONE = {("POST", "/api/sticks"): "no stick offers that", ("POST", "/api/judge"): "this node's own"}
 
 
-def ask(base: str, method: str, path: str, body: str) -> dict[str, Any]:
-    """What a node answers; raises HTTPError for a refusal."""
-    kind = {"Content-Type": "application/json"}
-    request = urllib.request.Request(base + path, body.encode() or None, kind, method=method)
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return dict(json.load(answer))
+def ask(port: int, client: int, method: str, path: str, body: str = "") -> tuple[int, dict[str, Any]]:
+    """Status and JSON of what a node answers, to one of several clients on this machine: each has its own allowance."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60, source_address=(f"127.0.0.{client}", 0))
+    connection.request(method, path, body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    said = json.load(answer)
+    connection.close()
+    return answer.status, said
 
 
 def test_all_requests_are_listed_and_no_others() -> None:
@@ -39,22 +40,20 @@ def test_all_requests_are_listed_and_no_others() -> None:
 
 def test_every_request_is_answered_as_it_says() -> None:
     ids: dict[str, str] = {}
-    with RealNode(*QUIET, "node.name=Mill") as node:
-        base = node.ready["web"].rstrip("/")
+    with RealNode(*QUIET) as node:
+        port = int(node.ready["web"].rstrip("/").rpartition(":")[2])
         for method, path, query, body, keys in ROWS:
-            wanted = set(re.findall(r"`(\w+)`", keys))
-            named = {"/api/mark": "/api/board", "/api/judge": "/api/alerts"}.get(path, "")
-            try:
-                said = ask(base, method, path + query, body.replace("ID", json.dumps(ids.get(named, ""))).replace(
-                    "OFFER", '"ab"'))
-            except urllib.error.HTTPError as error:
-                told = error.read().decode()
-                assert ALONE.get((method, path), "an answer") in told, f"{method} {path}: {told}"
+            client = 2 if (method, path) in ALONE else 1  # more than six at once are too many of one
+            first = {"/api/mark": "/api/board", "/api/judge": "/api/alerts"}.get(path, "")
+            body = body.replace("ID", json.dumps(ids.get(first))).replace("OFFER", '"ab"')
+            status, said = ask(port, client, method, path + query, body)
+            if refusal := ALONE.get((method, path)):
+                assert refusal in said["error"]["message"]
                 continue
-            assert set(said) == wanted, path
-            if "id" in said:
-                ids[path] = said["id"]
-        notice = ask(base, "GET", "/api/board", "")["notices"][0]
+            assert status == 200, f"{method} {path}: {said}"
+            assert set(said) == set(re.findall(r"`(\w+)`", keys)), path
+            ids[path] = said.get("id", "")
+        (notice,) = ask(port, 1, "GET", "/api/board")[1]["notices"]
         assert set(notice) >= {"id", "author", "text", "name", "time_ms", "expires_s"}
 
 
