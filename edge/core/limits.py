@@ -120,8 +120,9 @@ CHECKIN_NOTE_BYTES_MAX = 200
 # --- pace
 RECEIVE_BURST = 4096  # messages from one neighbour before its bucket is empty
 RECEIVE_PER_S = 500
-FRAMES_BURST = 512  # frames other than MESSAGES
+FRAMES_BURST = 512  # frames other than MESSAGES, and apart from them those of the bus
 FRAMES_PER_S = 50
+BUS_FRAMES_PER_S = 400  # the bus has windows and shares of its own; this bounds the work of refusing
 RANGES_A_TOKEN = 32  # so many ranges to answer cost as much as one frame more
 SHORT_IDS_A_TOKEN = 256  # so many short ids to work out, the same
 DIGEST_MS = 20000

@@ -178,7 +178,7 @@ class Near:
         handler = self._frames.get(data[0])
         if handler is None:
             raise CodecError("frame.kind")
-        self._pay(now_ms, neighbour, 1)
+        self._pay(now_ms, neighbour, neighbour.bus_frames if data[0] == frame.BUS else neighbour.frames, 1)
         handler(now_ms, neighbour, data)
 
     def _reassemble(self, now_ms, neighbour, data):
@@ -188,9 +188,8 @@ class Near:
             raise CodecError("fragment.nested")
         return whole
 
-    def _pay(self, now_ms, neighbour, n):
-        """Take n from the neighbour's share of frames; on a session it waits for what is missing. Raises CodecError."""
-        bucket = neighbour.frames
+    def _pay(self, now_ms, neighbour, bucket, n):
+        """Take n from one of the neighbour's shares; on a session it waits for what is missing. Raises CodecError."""
         if bucket.take(now_ms, n):
             return
         if not neighbour.link.ordered or bucket.milli < -bucket.burst_milli:
@@ -271,7 +270,7 @@ class Near:
     def _on_ranges(self, now_ms, neighbour, data):
         self._greeted(neighbour)
         lane, parts = frame.unpack_ranges(data)
-        self._pay(now_ms, neighbour, len(parts) // limits.RANGES_A_TOKEN)
+        self._pay(now_ms, neighbour, neighbour.frames, len(parts) // limits.RANGES_A_TOKEN)
         self._machine.gossip.on_ranges(now_ms, neighbour, lane, parts)
 
     def _on_sketch(self, now_ms, neighbour, data):

@@ -55,6 +55,7 @@ class Neighbour:
         self.heard_ms = now_ms
         self.messages = Bucket(now_ms, limits.RECEIVE_BURST, limits.RECEIVE_PER_S)
         self.frames = Bucket(now_ms, limits.FRAMES_BURST, limits.FRAMES_PER_S)
+        self.bus_frames = Bucket(now_ms, limits.FRAMES_BURST, limits.BUS_FRAMES_PER_S)
         self.queues = [deque((), limits.QUEUE_KEYS_MAX) for _ in range(limits.LANES)]
         self.behind = 0  # bit mask of lanes whose queue overflowed: reconcile when it has drained
         self.differs = 0  # bit mask of lanes that differed in the last digest

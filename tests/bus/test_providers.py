@@ -271,7 +271,7 @@ def test_a_flood_leaves_the_other_neighbour_alone() -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert refused > 100
-        assert b.counters["bus.errors.rate_limited"] == refused
+        assert 0 <= b.counters["bus.errors.rate_limited"] - refused <= 1, "the last one may not have heard of it"
         assert under < calm + 20
 
     run(scenario)

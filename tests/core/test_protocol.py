@@ -217,7 +217,8 @@ def test_the_bounds_are_those_of_the_code() -> None:
         -(-limits.FRAME_BYTES_MAX // limits.FRAGMENTS_MAX) + limits.FRAGMENT_HEAD_BYTES,
     ):
         assert re.search(rf"(?<!\d)(?<!\d,){value:,}(?!,?\d)", bounds), f"{value:,}"
-    for value in (limits.RECEIVE_BURST, limits.RECEIVE_PER_S, limits.FRAMES_BURST, limits.FRAMES_PER_S):
+    for value in (limits.RECEIVE_BURST, limits.RECEIVE_PER_S, limits.FRAMES_BURST, limits.FRAMES_PER_S,
+                  limits.BUS_FRAMES_PER_S):
         assert f"{value:,}" in DOCUMENT
 
 
