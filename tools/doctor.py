@@ -15,6 +15,7 @@ import stat
 from edge import config as settings
 from edge import keys
 from edge.errors import ConfigError, KeyFileError, StoreError, WaypostError
+from edge.store import files
 from tools import cli_show as show
 from tools import clock, doctor_box, doctor_community, doctor_host, doctor_library, doctor_models, restart_cli
 from tools.cli_run import card_trouble
@@ -187,7 +188,7 @@ def _database(directory: str, config: Config) -> list[Finding]:
     if not os.path.exists(path):
         return [Finding("database", NOTE, f"{path} is not there", "the first waypost run makes it")]
     try:
-        with contextlib.closing(_read_only(path)) as db:
+        with contextlib.closing(files.connect(path, "ro")) as db:
             version = check_version(db, path)
             said = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     except StoreError as error:
@@ -226,16 +227,11 @@ def _newest_s(path: str) -> int:
     if not os.path.exists(path):
         return 0
     try:
-        with contextlib.closing(_read_only(path)) as db:
+        with contextlib.closing(files.connect(path, "ro")) as db:
             row = db.execute("SELECT max(value) FROM kept WHERE key IN ('hlc', 'own.hlc')").fetchone()
     except sqlite3.Error:
         return 0  # the database check says so
     return (int(row[0]) >> 16) if row and row[0] else 0
-
-
-def _read_only(path: str) -> sqlite3.Connection:
-    name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    return sqlite3.connect(f"file:{name}?mode=ro", uri=True, isolation_level=None)
 
 
 def _node(directory: str) -> tuple[bool, list[Finding]]:

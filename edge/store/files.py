@@ -14,9 +14,11 @@ BUSY_MS_MAX = 5000  # how long a write waits for a foreign writer (an operator's
 
 
 def connect(path: str, mode: str, cache_kib: int = READER_CACHE_KIB) -> sqlite3.Connection:
-    """An autocommit connection. mode: "rwc", "rw" or "ro". sqlite3.Error is passed on."""
+    """An autocommit connection. mode: "rwc", "rw" or "ro", which also reads from a read-only disk. sqlite3.Error is
+    passed on."""
     name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    db = sqlite3.connect(f"file:{name}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False,
+    still = "&immutable=1" if mode == "ro" and _is_still(path) else ""
+    db = sqlite3.connect(f"file:{name}?mode={mode}{still}", uri=True, isolation_level=None, check_same_thread=False,
                          cached_statements=32, timeout=BUSY_MS_MAX / 1000)
     try:
         db.execute(f"PRAGMA cache_size = -{cache_kib}")
@@ -26,6 +28,14 @@ def connect(path: str, mode: str, cache_kib: int = READER_CACHE_KIB) -> sqlite3.
         db.close()
         raise
     return db
+
+
+def _is_still(path: str) -> bool:
+    """Whether nobody can write it and all of it is in the one file: then SQLite needs no log beside it to read."""
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY) and not size(path + "-wal")
+    except OSError:
+        return False
 
 
 def move_aside(path: str, word: str) -> str:

@@ -12,7 +12,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -152,7 +151,7 @@ def test_disk(node: pathlib.Path, monkeypatch: pytest.MonkeyPatch, free_bytes: i
     real = os.statvfs(node)
 
     class Facts:
-        f_bavail, f_frsize, f_files, f_favail = free_bytes, 1, real.f_files, real.f_favail
+        f_bavail, f_frsize, f_files, f_favail, f_flag = free_bytes, 1, real.f_files, real.f_favail, 0
 
     monkeypatch.setattr(os, "statvfs", lambda path: Facts)
     if state == "broken":
@@ -275,6 +274,8 @@ def test_a_running_node_tells_its_troubles(node: pathlib.Path, monkeypatch: pyte
              "trouble": [{"part": "lan", "reason": "port_taken", "text": "TCP port 7373 is taken"},
                          {"part": "store", "reason": "store", "text": "the disk is full"}]}
 
+    emergency = {"readings": {"heat": "hot", "supply": "good"}, "body": {"heat_mc": 76500}}
+
     class Fake:
         def __init__(self, directory: str) -> None:
             pass
@@ -285,14 +286,16 @@ def test_a_running_node_tells_its_troubles(node: pathlib.Path, monkeypatch: pyte
         def __exit__(self, *exc: object) -> None:
             pass
 
-        call: Callable[..., Any] = lambda self, capability, deadline_ms: facts
+        def call(self, capability: str, deadline_ms: int) -> dict[str, Any]:
+            return {"node.status@1": facts, "emergency.status@1": emergency}[capability]
 
     monkeypatch.setattr("tools.client.Client", Fake)
     monkeypatch.setattr(doctor_host, "lock_holder", lambda path: 1)
     found = doctor.examine(str(node), ["web.port=1", "lan.port=1"])  # its own ports are not asked for
     assert ("community", "note") in [(one.check, one.state) for one in found]
     assert [(one.check, one.text) for one in found if one.state == "broken"] == [
-        ("lan", "TCP port 7373 is taken"), ("store", "the disk is full")]
+        ("heat", "76 degrees Celsius: it is hot: no model runs"), ("lan", "TCP port 7373 is taken"),
+        ("store", "the disk is full")]
 
 
 def test_doctor_reports_as_documented(node: pathlib.Path) -> None:

@@ -14,6 +14,8 @@ import pytest
 
 from edge.core.effects import DUPLICATE, FULL, NEW
 from edge.errors import AlreadyRunning, StoreError, StoreNewer
+from edge.store import courier, files
+from edge.store.backup import backup
 from edge.store.lock import DirLock
 from edge.store.store import Store
 from tests.store.conftest import Opener, fill_disk
@@ -186,6 +188,27 @@ def test_a_read_only_disk_at_the_start(small_disk: Disk) -> None:
         Store.open(str(folder / "waypost.db"))
     assert caught.value.hint
     assert "waypost.db" in caught.value.where
+
+
+@pytest.mark.parametrize("ended", ["well", "badly"])
+def test_a_disk_that_can_only_be_read_gives_all_it_holds(small_disk: Disk, tmp_path: Path, ended: str) -> None:
+    """Where the node was stopped all is in the database; where the power went, some is in the log beside it."""
+    folder = small_disk(16 * MIB)
+    path = str(folder / "waypost.db")
+    store = Store.open(path)
+    store.commit(many(50))
+    if ended == "badly":
+        left = {name: (folder / name).read_bytes() for name in ("waypost.db", "waypost.db-wal", "waypost.db-shm")}
+        store.close()
+        for name, data in left.items():
+            (folder / name).write_bytes(data)
+    else:
+        store.close()
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+    assert backup(path, str(tmp_path / "copy.db"))["messages"] == 50
+    db = files.connect(path, "ro")
+    assert len(list(courier.select(db, range(4), 0, START_S))) == 50
+    db.close()
 
 
 def test_a_directory_that_does_not_exist(tmp_path: Path) -> None:
