@@ -141,11 +141,11 @@ class WebServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await server.wait_closed()
         for transport in list(self._transports):
             transport.abort()  # also those that were served and wait for a slow phone to read the rest
         for _ in range(ACCEPT_TURNS):
             await asyncio.sleep(0)  # what was aborted lets go of its socket
+        await server.wait_closed()  # from Python 3.12 on it waits for the connections too
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._transports.add(writer.transport)
