@@ -33,9 +33,11 @@ _BODY = {
 
 def body(emergency: dict[str, Any]) -> list[Finding]:
     """Of a running node. emergency: what emergency.status says."""
-    found = []
+    readings, found = dict(emergency["readings"]), []
+    if emergency["body"].get("weak") == 1:
+        readings["supply"] = "weak"  # a person who looks wants to know at once; for the node it has to last
     for (reading, value), (text, fix) in _BODY.items():
-        if emergency["readings"].get(reading) == value:
+        if readings.get(reading) == value:
             heat_mc = emergency["body"].get("heat_mc")
             if reading == "heat" and heat_mc is not None:
                 text = f"{heat_mc // 1000} degrees Celsius: {text}"

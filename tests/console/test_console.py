@@ -23,12 +23,13 @@ PROMPT = "waypost> "
 
 
 class Cable:
-    """The far end of a serial line, and the console process at the near one."""
+    """The far end of a serial line, and the console at the near one; enter: the command that starts it there."""
 
-    def __init__(self, directory: str, *options: str) -> None:
+    def __init__(self, directory: str, *options: str, enter: tuple[str, ...] = ()) -> None:
         self.fd, near = os.openpty()
         self.path = os.ttyname(near)
-        command = [sys.executable, "-m", "tools.cli", "--dir", directory, "console", "--serve", self.path, *options]
+        command = [*enter, sys.executable, "-m", "tools.cli", "--dir", directory, "console", "--serve", self.path,
+                   *options]
         self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
         self.screen = ""
         self._ahead = ""

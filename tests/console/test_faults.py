@@ -23,9 +23,12 @@ from edge import keys
 from edge.store.store import Store
 from tests.conftest import ROOT
 from tests.console.test_console import Cable
+from tests.parts.fake_root import FakeRoot
+from tests.parts.test_hot_box import box as rooted_box
 from tests.radios.lora.emulated.air import LiveAir
 from tests.radios.lora.emulated.rnode_device import RNodeDevice
 from tests.system.nodes import NodeProcess
+from tools.box import systems
 
 LORA = ("lora.enabled=true", "lora.modem=rnode", "lora.freq_hz=869525000", "lora.bw_hz=250000", "lora.sf=7",
         "lora.cr_den=5", "lora.power_dbm=14")
@@ -46,9 +49,9 @@ class Box:
         self.after.append(lambda: node.end(kill=True))
         return node
 
-    def says(self, *commands: str) -> str:
-        """What the console says to some commands, as running text."""
-        cable = Cable(str(self.home))
+    def says(self, *commands: str, enter: tuple[str, ...] = ()) -> str:
+        """What the console says to some commands, as running text; enter: as Cable has it."""
+        cable = Cable(str(self.home), enter=enter)
         try:
             cable.reads("waypost> ")
             return " ".join(cable.says(command) for command in commands)
@@ -253,6 +256,83 @@ def test_the_control_socket_is_something_else(box: Box) -> None:
     (box.home / "control.sock").write_text("a note")
     said = box.says("status")
     assert "is not a socket" in said and "move it away" in said
+
+
+@contextmanager
+def on_the_image(box: Box) -> Iterator[tuple[str, ...]]:
+    """A card of files with a system in each slot, in a mount namespace: the command that runs one in it.
+
+    Only mounting is made easier: its boot partition is a folder, since not every machine has loop devices.
+    """
+    card = box.tmp_path / "card"
+    for slot, number in (("a", 2), ("b", 3)):
+        folder = card / "boot" / f"slot-{slot}"
+        folder.mkdir(parents=True)
+        parts = {"vmlinuz": b"kernel", "initrd.img": b"first"}
+        for name, data in parts.items():
+            (folder / name).write_bytes(data)
+        (card / f"card{number}").write_bytes(b"the system" * 1000)
+        (folder / systems.NAME).write_bytes(systems.listing("1.0", 1, b"the system" * 1000, parts))
+    (card / "facts").mkdir()
+    (card / "facts" / "boot").write_text(f"slot=a\nboot={card}/boot\ndata={card}/card4\n")
+    (card / "kmsg").write_text("6,1,1,-;booting\n")
+    program = box.tmp_path / "bin" / "mount"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nexec /bin/mount --bind "$5" "$6"\n')
+    program.chmod(0o755)
+    enter = (f"mount -t tmpfs none /run && mkdir -p /run/waypost /boot && mount --bind {card}/facts /run/waypost && "
+             f"mount --bind {card}/kmsg /dev/kmsg && PATH={program.parent}:$PATH exec \"$@\"")
+    yield "unshare", "--mount", "--propagation", "private", "sh", "-c", enter, "sh"
+
+
+def test_a_system_on_the_card_is_damaged(box: Box) -> None:
+    with on_the_image(box) as enter:
+        said = box.says("update check", enter=enter)
+        assert "slot a 1.0, runs, sound" in said and "slot b 1.0, sound" in said
+        with open(box.tmp_path / "card" / "card3", "r+b") as file:
+            file.seek(5000)
+            file.write(b"#")
+        said = box.says("update check", enter=enter)
+    assert "BROKEN root.erofs is not what was written" in said and "update apply writes this slot anew" in said
+
+
+def test_firmware_is_missing(box: Box) -> None:
+    with on_the_image(box) as enter:
+        assert "BROKEN firmware" not in box.says("doctor --broken", enter=enter)
+        with open(box.tmp_path / "card" / "kmsg", "a") as log:
+            log.write("4,9,9,-;mt7601u 1-1:1.0: Direct firmware load for mt7601u.bin failed with error -2\n")
+        said = box.says("doctor --broken", enter=enter)
+    assert "BROKEN firmware" in said and "mt7601u.bin" in said and "take an adapter that the image knows" in said
+
+
+@pytest.fixture(scope="module")
+def hot_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The directory of a node on a Raspberry Pi made of files that is too hot and has a weak supply."""
+    folder = tmp_path_factory.mktemp("hot")
+    root = FakeRoot(folder / "root")
+    root.zone("cpu-thermal", 86000)
+    root.hwmon("rpi_volt", 1)
+    with rooted_box(root, folder / "node"):
+        yield folder / "node"
+
+
+def says_when_measured(home: Path, tmp_path: Path, wanted: str) -> str:
+    """What doctor says about a node as soon as `wanted` is among it; a reading has to hold for a while."""
+    for _ in range(60):
+        said = Box(home, tmp_path).says("doctor --broken")
+        if wanted in said:
+            break
+    return said
+
+
+def test_it_is_too_hot(hot_home: Path, tmp_path: Path) -> None:
+    said = says_when_measured(hot_home, tmp_path, "BROKEN heat")
+    assert "86 degrees Celsius" in said and "give the box air and shade" in said, said
+
+
+def test_the_supply_is_too_weak(hot_home: Path, tmp_path: Path) -> None:
+    said = says_when_measured(hot_home, tmp_path, "BROKEN supply")
+    assert "the power supply is too weak" in said and "made for this board" in said, said
 
 
 def test_the_table_for_people_has_them_all() -> None:
