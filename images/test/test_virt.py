@@ -19,10 +19,17 @@ from images.builder.boot import BOOT_MB
 from images.builder.bundle import Signer
 from images.builder.disk import FIRST_MB, SLOT_MB
 from images.test.machine import SPEED, Machine, boot_file, put_boot_file
+from images.test.test_power import script
 from tests.cli.kit import RealNode, cli_json
 from tools.box import bundle
 
 SETTINGS = '[node]\nname = "Bücherei Süd"\ntime_zone = "Europe/Berlin"\nbord = "x"\n\n[net]\nwifi = "ap"\n'
+# a light that is no hardware, by the kernel's uleds
+LIGHT = """import struct, time
+with open('/dev/uleds', 'r+b', buffering=0) as made:
+  made.write(struct.pack('64si', b'ACT', 255))
+  time.sleep(600)
+"""
 
 
 def console(box: Machine, line: str, wanted: str, patience_s: float = 90 * SPEED) -> str:
@@ -98,6 +105,16 @@ def test_memory_for_models_is_left_on_a_512_mb_board(box: Machine) -> None:
     facts = dict(re.findall(r"(\w+): +(\d+) kB", box.shell("cat /proc/meminfo")))
     print(f"available: {int(facts['MemAvailable']) // 1024} MiB of {int(facts['MemTotal']) // 1024}")
     assert int(facts["MemAvailable"]) * 1024 >= 330_000_000
+
+
+def test_the_node_s_user_may_use_the_board_s_light(box: Machine) -> None:
+    box.shell(f"modprobe uleds; {script(LIGHT)} >/dev/null 2>&1 &")
+    use = "setpriv --reuid=waypost --regid=waypost --clear-groups sh -c 'cd /sys/class/leds/ACT; " \
+        "echo 150 >delay_on && echo 1900 >delay_off; cat trigger delay_on delay_off'"
+    until = time.monotonic() + 60 * SPEED
+    while "[timer]" not in (said := box.shell(use)) or said.split()[-2:] != ["150", "1900"]:
+        assert time.monotonic() < until, said
+        time.sleep(1)
 
 
 def test_the_console_answers_on_the_serial_line(box: Machine) -> None:
