@@ -112,7 +112,8 @@ def test_without_room_for_a_copy_the_new_system_goes_back(tmp_path: pathlib.Path
     posted(tmp_path, "before")
     of_tomorrow()
     facts = os.statvfs(tmp_path)
-    monkeypatch.setattr(database.os, "statvfs", lambda path: types.SimpleNamespace(f_bavail=8, f_frsize=facts.f_frsize))
+    full = types.SimpleNamespace(f_bavail=8, f_frsize=facts.f_frsize, f_flag=facts.f_flag)
+    monkeypatch.setattr(database.os, "statvfs", lambda path: full)
     with pytest.raises(StoreError, match="no room for a copy"):
         database.keep_copy(str(tmp_path))
 
