@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -23,6 +24,7 @@ from tests.cli.kit import RealNode, cli, cli_json
 from tests.conftest import ROOT
 from tests.system.nodes import until
 from tools import run_guard
+from tools.bench import random_gguf
 from tools.client import Client
 
 QUIET = ("net.probe=false", "lan.multicast=false", "lan.mdns=false", "lan.port=0", "web.port=0", "web.host=127.0.0.1")
@@ -125,6 +127,37 @@ def test_sigstop_is_for_systemd_to_find_and_the_beats_go_on_after(tmp_path: Path
             listener.settimeout(60)
             assert listener.recv(100) in (b"WATCHDOG=1", b"READY=1")
             until(lambda: ask_quietly(tmp_path / "n"), 60, 0.2)
+
+
+@pytest.mark.slow
+def test_a_frozen_worker_of_a_model_is_ended_and_said(tmp_path: Path) -> None:
+    pytest.importorskip("llama_cpp", reason="make models installs it")
+    folder = tmp_path / "n"
+    folder.mkdir(mode=0o700)
+    assert cli("--dir", folder, "model", "add", random_gguf.write(str(tmp_path / "small.gguf"), random_gguf.SMALL))[0] == 0
+    with RealNode(folder) as node:
+        asking = ask_for(folder, 4000)
+        until(lambda: bool(children(node.process.pid)), 30, 0.1)
+        (worker,) = children(node.process.pid)
+        os.kill(worker, signal.SIGSTOP)
+        began_s = time.monotonic()
+        _out, err = asking.communicate(timeout=60)
+        assert asking.returncode == 1 and "did not answer any more" in err
+        assert ask_for(folder, 3).communicate(timeout=60)[1] == ""
+        took_s = time.monotonic() - began_s
+        assert took_s <= 60 and worker not in children(node.process.pid)
+        assert re.search("worker|model", node.stop()[2]), "the log says so"
+
+
+def ask_for(folder: Path, tokens: int) -> subprocess.Popen[str]:
+    params = json.dumps({"messages": [{"role": "user", "content": "hello"}], "max_tokens": tokens})
+    words = ["--dir", str(folder), "call", "llm.chat@1", params, "--stream", "--deadline", "300000"]
+    return subprocess.Popen([sys.executable, "-m", "tools.cli", *words], cwd=ROOT, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def children(pid: int) -> list[int]:
+    return [int(one) for one in os.listdir("/proc") if one.isdigit() and run_guard._parent(one) == pid]
 
 
 def ask_quietly(folder: Path) -> bool:
