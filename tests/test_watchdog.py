@@ -134,7 +134,8 @@ def test_a_frozen_worker_of_a_model_is_ended_and_said(tmp_path: Path) -> None:
     pytest.importorskip("llama_cpp", reason="make models installs it")
     folder = tmp_path / "n"
     folder.mkdir(mode=0o700)
-    assert cli("--dir", folder, "model", "add", random_gguf.write(str(tmp_path / "small.gguf"), random_gguf.SMALL))[0] == 0
+    path = random_gguf.write(str(tmp_path / "small.gguf"), random_gguf.SMALL)
+    assert cli("--dir", folder, "model", "add", path)[0] == 0
     with RealNode(folder) as node:
         asking = ask_for(folder, 4000)
         until(lambda: bool(children(node.process.pid)), 30, 0.1)
@@ -142,7 +143,7 @@ def test_a_frozen_worker_of_a_model_is_ended_and_said(tmp_path: Path) -> None:
         os.kill(worker, signal.SIGSTOP)
         began_s = time.monotonic()
         _out, err = asking.communicate(timeout=60)
-        assert asking.returncode == 1 and "did not answer any more" in err
+        assert asking.returncode != 0 and re.search("did not answer any more|got nowhere for 20 s", err)
         assert ask_for(folder, 3).communicate(timeout=60)[1] == ""
         took_s = time.monotonic() - began_s
         assert took_s <= 60 and worker not in children(node.process.pid)

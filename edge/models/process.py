@@ -70,6 +70,14 @@ class Process(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(pipe.pack(frame))
 
+    def progress(self) -> tuple[str, ...]:
+        """What changes while it computes or reads: its faults and times, as the kernel counts them."""
+        try:
+            with open(f"/proc/{self.pid}/stat", encoding="ascii", errors="replace") as file:
+                return tuple(file.read().rpartition(")")[2].split()[7:13])  # minflt .. stime, proc(5)
+        except OSError:
+            return ()
+
     def kill(self) -> None:
         """End it now; on_end follows."""
         if self._pidfd >= 0:

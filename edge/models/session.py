@@ -71,15 +71,29 @@ class Session:
             self._gone("it can't be started")
             raise self._fault from None
         try:
-            async with asyncio.timeout(LOAD_S_MAX):
-                await self._ready
-        except TimeoutError:
-            late = DeadlineExceeded(f"{self.record.name} was not loaded in {LOAD_S_MAX} s")
+            await self._loaded()
+        except DeadlineExceeded as late:
             self.end(late)
-            raise late from None
+            raise
         except BaseException:
             self.end(Unavailable("the model was not waited for"))
             raise
+
+    async def _loaded(self) -> None:
+        """Wait until it is ready; one that gets nowhere, neither by computing nor by reading, is not waited for."""
+        by_s = moved_s = _now_s()
+        done = self._process.progress()
+        while not self._ready.done():
+            await asyncio.wait([self._ready], timeout=PING_S)
+            now = self._process.progress()
+            if now != done:
+                done, moved_s = now, _now_s()
+            if _now_s() - by_s >= LOAD_S_MAX:
+                raise DeadlineExceeded(f"{self.record.name} was not loaded in {LOAD_S_MAX} s")
+            if _now_s() - moved_s >= SILENT_S_MAX:
+                self.broke = True
+                raise DeadlineExceeded(f"the worker of {self.record.name} got nowhere for {SILENT_S_MAX} s")
+        self._ready.result()
 
     async def job(self, what: dict[str, Any]) -> AsyncGenerator[str | dict[str, Any], None]:
         """Do one job: texts as they come, then its facts. To be closed when nobody wants the rest."""
