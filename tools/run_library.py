@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from edge.bus.bus import Bus
     from edge.library.desk import Desk
     from edge.node import Node
-    from edge.services.paid import Paid
     from edge.services.waterfall import Waterfall
     from edge.settings import Config
 
@@ -41,20 +40,23 @@ def provide(directory: str, config: Config, node: Node, bus: Bus, problems: list
     if problems:
         node.trouble(PART, "pack", problems[0])
     desk = Desk(directory, node.trouble)
-    paid = _paid(config, node)
+    paid = _provide_paid(config, node, bus)
     for service in Ask(bus, node.key, desk, waterfall, config["models.context"]).services():
         service.provide(bus)
     return desk
 
 
-def _paid(config: Config, node: Node) -> Paid | None:
+def _provide_paid(config: Config, node: Node, bus: Bus) -> str:
+    """Offer the paid model, where there is one: its name, or ""."""
     url, key, tokens = (config["library.paid_" + name] for name in ("url", "key", "tokens_day"))
     if not (url and key and tokens):
-        return None
+        return ""
     from edge.services.paid import Paid
 
     try:
-        return Paid(node.budget, url, key, config["library.paid_model"], tokens)
+        paid = Paid(node.budget, url, key, config["library.paid_model"], tokens)
     except ValueError as error:
         node.trouble("library.paid_url", "config", f"library.paid_url {error}; the paid model is off")
-        return None
+        return ""
+    paid.service().provide(bus)
+    return paid.name

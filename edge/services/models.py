@@ -40,7 +40,7 @@ class ModelServices:
         models.changed = self.refresh
         self._by_need = {
             "chat": Service("llm.chat", MEMBER, "continue a conversation with a local model", (
-                _messages(), *_writing()), self.chat, streams=True),
+                messages_field(), *_writing()), self.chat, streams=True),
             "complete": Service("llm.complete", MEMBER, "continue a text with a local model", (
                 params.text("prompt", PROMPT_BYTES_MAX, "the text", lines=True), *_writing()), self.complete,
                 streams=True),
@@ -152,7 +152,8 @@ def _texts(name: str, count_max: int, bytes_max: int, about: str, default: Any =
     return Field(name, f"1..{count_max} texts, {bytes_max} bytes together", check, about, default)
 
 
-def _messages() -> Field:
+def messages_field() -> Field:
+    """A conversation."""
     inner = params.text("content", PROMPT_BYTES_MAX, "", lines=True)
 
     def check(value: Any) -> list[dict[str, str]]:

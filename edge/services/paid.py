@@ -2,7 +2,8 @@
 
 What a call may cost at most is taken from the budget before anything is sent, and what it did not use is given back;
 where the budget can't be asked, nothing is sent. The node speaks no TLS: a child process of paid_client.py does, and
-ends with the answer. The key goes to it over a pipe and stands in no command line, log or error.
+ends with the answer. The key goes to it over a pipe and stands in no command line, log or error. It is the capability
+llm.paid of this node alone, which is not there while the internet is not.
 """
 
 from __future__ import annotations
@@ -13,15 +14,20 @@ import os
 import sys
 from contextlib import aclosing
 
-from edge.errors import CapacityExceeded, Unavailable
+from edge.errors import CapacityExceeded, Unauthorized, Unavailable
+from edge.ports import ANCHOR
+from edge.services import params
+from edge.services.models import TOKENS_MAX, messages_field
+from edge.services.service import Service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from typing import Any
 
-    from edge.ports import BudgetPort
+    from edge.ports import BudgetPort, Caller
 
+CHAT = "llm.paid"
 CLIENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "paid_client.py")
 LINE_BYTES_MAX = 1 << 20
 BYTES_A_TOKEN = 2  # of a prompt, so that a reservation is rather too large
@@ -42,6 +48,20 @@ class Paid:
         self._request = {"url": url.rstrip("/") + "/chat/completions", "key": key, "reply_s": REPLY_S_MAX}
         self._model = model
         self._tokens_day = tokens_day
+
+    def service(self) -> Service:
+        """The capability, for the node itself."""
+        return Service(CHAT, ANCHOR, "continue a conversation with the paid model; for this node's own use", (
+            messages_field(), params.whole("max_tokens", 1, TOKENS_MAX, "tokens to write at most", 256)),
+            self._serve, streams=True, needs="internet")
+
+    async def _serve(self, caller: Caller, messages: list[dict[str, str]],
+                     max_tokens: int) -> AsyncGenerator[dict[str, Any], None]:
+        if caller.key is not None:
+            raise Unauthorized("the owner pays for it, and only this node's own questions go there")
+        async with aclosing(self.chat(messages, max_tokens)) as items:
+            async for item in items:
+                yield item
 
     async def chat(self, messages: list[dict[str, str]], max_tokens: int) -> AsyncGenerator[dict[str, Any], None]:
         """{"text"} as it comes, then {"end": {"model", "tokens"}}. Raises CapacityExceeded, Unavailable."""

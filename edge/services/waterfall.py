@@ -1,7 +1,8 @@
 """Whose model answers: this node's, a neighbour's, a hub's, a paid one, in this order; the next where one can't.
 
 It decides whom to ask and when to go on. A stage that has begun to write is not left for another: its end, good or bad,
-is the end of the answer. What was tried and why it did not serve is told. The paid stage is edge/services/paid.py.
+is the end of the answer. What was tried and why it did not serve is told. The paid stage is edge/services/paid.py, a
+capability of this node that is not there while the internet is not.
 """
 
 from __future__ import annotations
@@ -18,12 +19,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from edge.ports import BusPort, NodePort
-    from edge.services.paid import Paid
 
     Items = AsyncGenerator[dict[str, Any], None]
     Stage = tuple[str, bytes | None, str]  # by, node (None: paid), its name
 
-CHAT = "llm.chat"
+CHAT, PAID_CHAT = "llm.chat", "llm.paid"
 HERE, NEIGHBOUR, HUB, PAID = "here", "neighbour", "hub", "paid"
 SILENT_S_MAX = 45  # between two signs of life of a model; one that waits in a queue or loads gives them
 NEIGHBOURS_MAX = 3
@@ -31,9 +31,10 @@ CALL_MS = 600000
 
 
 class Waterfall:
-    """hubs: keys of nodes that are asked after all other neighbours. paid: None where there is none."""
+    """hubs: keys of nodes that are asked after all other neighbours. paid: the name of the paid service, "" where there
+    is none."""
 
-    def __init__(self, bus: BusPort, node: NodePort, hubs: tuple[bytes, ...], paid: Paid | None) -> None:
+    def __init__(self, bus: BusPort, node: NodePort, hubs: tuple[bytes, ...], paid: str) -> None:
         self._bus = bus
         self._node = node
         self._hubs = hubs
@@ -80,16 +81,14 @@ class Waterfall:
                 near.setdefault(key, str(row.get("name") or ""))
         out += [(NEIGHBOUR, key, name) for key, name in near.items() if key not in self._hubs][:NEIGHBOURS_MAX]
         out += [(HUB, key, near[key]) for key in self._hubs if key in near]
-        if self._paid is not None:
-            out.append((PAID, None, self._paid.name))
+        if self._paid:
+            out.append((PAID, None, self._paid))
         return out
 
     async def _ask(self, by: str, key: bytes | None, messages: list[dict[str, str]], max_tokens: int) -> Items:
-        if by == PAID and self._paid is not None:
-            items: Any = self._paid.chat(messages, max_tokens)
-        else:
-            params = {"messages": messages, "max_tokens": max_tokens, "temperature_milli": 200}
-            items = self._bus.stream(CHAT + "@1", params, to=key, deadline_ms=CALL_MS)
+        params = {"messages": messages, "max_tokens": max_tokens, "temperature_milli": 200}
+        name = PAID_CHAT if by == PAID else CHAT
+        items: Any = self._bus.stream(name + "@1", params, to=key or self._node.key, deadline_ms=CALL_MS)
         async with aclosing(items):
             while True:
                 try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from edge.bus.bus import Bus
 from edge.errors import BusError
-from edge.ports import MEMBER, Caller
+from edge.ports import ANCHOR, MEMBER, Caller
 from edge.services.ask import Ask
 from edge.services.waterfall import Waterfall
 from tests.bus.joined import key_of
@@ -86,7 +86,10 @@ def open_library(place: Place, bus: Bus, shelf: Shelf, *, hubs: tuple[bytes, ...
                  context_tokens: int = 1024) -> None:
     """Put ask and its kin on a bus."""
     seen: Any = Seen(place)
-    for service in Ask(bus, seen.key, shelf, lambda: Waterfall(bus, seen, hubs, paid), context_tokens).services():
+    if paid is not None:
+        bus.provide("llm.paid", "1.0", paid.chat, trust=ANCHOR, summary="", needs="internet")
+    name = paid.name if paid is not None else ""
+    for service in Ask(bus, seen.key, shelf, lambda: Waterfall(bus, seen, hubs, name), context_tokens).services():
         service.provide(bus)
 
 

@@ -15,6 +15,7 @@ import pytest
 from edge import errors
 from edge.budget import DAY_S, Budget
 from edge.bus.bus import Bus
+from edge.ports import ANCHOR, Caller
 from edge.services.paid import Paid
 from edge.store import spend
 from edge.store.store import Store
@@ -174,7 +175,8 @@ async def test_it_is_asked_last_of_all(world: World, hall: Place, bus: Bus) -> N
     class Bought:
         name = "service.example"
 
-        async def chat(self, messages: list[dict[str, str]], max_tokens: int) -> Any:
+        async def chat(self, _caller: Caller, params: dict[str, Any]) -> Any:
+            assert params["max_tokens"] > 0
             yield {"text": "bought [1]"}
             yield {"end": {"model": "big", "tokens": 9}}
 
@@ -184,3 +186,17 @@ async def test_it_is_asked_last_of_all(world: World, hall: Place, bus: Bus) -> N
     own.parts = (errors.CapacityExceeded("too hot"),)
     end = (await bus.call("ask@1", {"question": "x"}))[-1]["end"]
     assert (end["by"], end["name"], end["model"], end["tokens"]) == ("paid", "service.example", "big", 9)
+    bus.lack({"internet": "the cable is out"})
+    end = (await bus.call("ask@1", {"question": "x"}))[-1]["end"]
+    assert [one["by"] for one in end["skipped"]] == ["here", "paid"]
+    assert end["skipped"][1]["why"] == "llm.paid needs the internet, which is not there: the cable is out"
+    bus.lack({})
+    assert (await bus.call("ask@1", {"question": "x"}))[-1]["end"]["by"] == "paid"
+
+
+@village("hall")
+async def test_nobody_else_spends_the_owners_money(world: World, hall: Place, bus: Bus) -> None:
+    Paid(None, "https://example.org/v1", KEY, "big", 100).service().provide(bus)  # type: ignore[arg-type]
+    anchor = Caller(ANCHOR, bytes(32), "lan")
+    with pytest.raises(errors.Unauthorized, match="the owner pays"):
+        await bus.call("llm.paid@1", {"messages": MESSAGES}, caller=anchor)

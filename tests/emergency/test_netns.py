@@ -19,6 +19,7 @@ from tests.system.nodes import ip, namespaces, plug, unplug, until
 from tools.client import Client
 
 OFFLINE_S = 30
+PAID = "llm.paid@1.0"
 
 pytestmark = [
     pytest.mark.netns,
@@ -46,7 +47,8 @@ class Scene:
 
     def node(self) -> subprocess.Popen[str]:
         node = self._in("a", "tests.emergency.netns_node", str(self.folder), "net.servers=10.77.0.2", "web.port=0",
-                        "lan.mdns=false", "lan.port=0")
+                        "lan.mdns=false", "lan.port=0", "library.paid_url=https://models.example/v1",
+                        "library.paid_key=k", "library.paid_tokens_day=1000")
         assert node.stdout is not None
         assert "ready" in node.stdout.readline()
         return node
@@ -85,21 +87,23 @@ def test_the_cable_is_pulled_and_the_internet_goes_behind_the_router(tmp_path: P
     with scene(tmp_path) as one:
         until(lambda: one.reach() == "normal", 60)
         before = one.offered()
-        assert one.call("test.outside@1") == "sunny"
+        assert PAID in before
 
         unplug(one.names, "r", "a")
         took_s = until(lambda: one.reach() == "offline", OFFLINE_S + 30, 0.2)
         facts = one.call("emergency.status@1")
         assert took_s <= OFFLINE_S
         assert facts["reach"]["why"] == "the cable is out, or the Wi-Fi is gone"
-        assert before - one.offered() == {"test.outside@1.0"} and one.offered() <= before
-        with pytest.raises(Exception, match="needs the internet, which is not there: the cable is out"):
-            one.call("test.outside@1")
+        assert before - one.offered() == {PAID} and one.offered() <= before
+        end = one.call("ask@1", question="How do I make water safe to drink?")[-1]["end"]
+        assert end["by"] == "library"
+        assert [row["why"] for row in end["skipped"]] == [
+            "llm.paid needs the internet, which is not there: the cable is out, or the Wi-Fi is gone"]
 
         time.sleep(3)
         plug(one.names, "r", "a")
         until(lambda: one.reach() == "normal", 120, 0.2)
-        assert one.offered() == before and one.call("test.outside@1") == "sunny"
+        assert one.offered() == before
 
         time.sleep(3)
         one.serve("servfail")

@@ -17,6 +17,7 @@ from edge.services.ask import Ask
 from edge.services.blobs import Blobs
 from edge.services.emergency import EmergencyServices
 from edge.services.models import ModelServices
+from edge.services.paid import Paid
 from edge.services.safetyparts import Parts
 from edge.services.service import REQUIRED
 from tools.box.bootfs import BoxError
@@ -146,7 +147,7 @@ def capabilities() -> str:
     services = provide_all(paper, paper, paper, seed=b"", recent=lambda after, limit: [], hints=paper)
     services += [*ModelServices(paper, paper).services(), *Blobs(paper, paper, paper).services()]
     services += Ask(paper, b"", paper, paper, 0).services()
-    services += provide_radio(paper, paper)
+    services += [Paid(paper, "https://HOST", "", "", 0).service(), *provide_radio(paper, paper)]
     services += EmergencyServices(paper).services()
     nobody = {"position": "", "places": [], "community": {"name": "", "stewards": [], "stewards_needed": 0}}
     parts = Parts(paper, paper, nobody, sure_s=lambda: 0, trust_of=lambda _key: 0, count=lambda _name: None)
