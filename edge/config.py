@@ -162,7 +162,7 @@ KEYS = (
     Key("trust.trusted", "keys", (), "nodes that may call what asks for trust"),
     Key("trust.anchors", "keys", (), "nodes that may call everything, like the person at this machine"),
     Key("library.built_in", "bool", True, "have the pack that comes with the software in the library"),
-    Key("library.hubs", "keys", (), "nodes whose models are asked after those of all other neighbours"),
+    Key("library.hubs", "keys", (), "larger nodes: one should be near, and their models are asked after all others"),
     Key("library.paid_url", "text", "", "an OpenAI-compatible service, such as https://HOST/v1, asked last of all"),
     Key("library.paid_key", "token", "", "your key for it"),
     Key("library.paid_model", "text", "", "its model's name", high=128),

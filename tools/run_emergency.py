@@ -40,8 +40,9 @@ def provide(config: Config, node: Node, bus: Bus, store: Store, log: Callable[[s
 
     keeper = Keeper(
         bus, Kept(store.keep, store.kept, node.flush), rows=_rows(config), quorum=config["emergency.quorum"],
-        near=lambda: len(node.machine.neighbours()), clock=lambda: (node.now_s(), node.machine.clock.quality),
-        apply=apply, log=log)
+        hubs=frozenset([bytes.fromhex(text) for text in config["library.hubs"]]),
+        near=lambda: [one.key for one in node.machine.neighbours()],
+        clock=lambda: (node.now_s(), node.machine.clock.quality), apply=apply, log=log)
     for service in EmergencyServices(keeper).services():
         service.provide(bus)
     return keeper

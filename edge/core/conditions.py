@@ -45,9 +45,9 @@ FIRST_MS = 20000  # anything but WELL, while nothing is known since the start: a
 DWELL_MS = 60000
 RECOVERY_MS = 1800000
 
-# What a value says. About REACH: nothing, that something beyond this network answers, or that it doesn't. About
-# CONDITION: QUIET, WORRY or DANGER.
-NOTHING, ANSWERS, SILENT = 0, 1, 2
+# What a value says. About REACH: nothing, that something beyond this network answers, that it doesn't, or that something
+# is missing that says nothing about the rest. About CONDITION: QUIET, WORRY or DANGER.
+NOTHING, ANSWERS, SILENT, AMISS = 0, 1, 2, 3
 
 # words: what the value means, as a reason. says: as above.
 Value = namedtuple("Value", ("name", "says", "words"))
@@ -71,8 +71,8 @@ INPUTS = (
         ("silent", SILENT, "no connection to the outside can be made"))),
     _input("hub", REACH, (
         ("unknown", NOTHING, "there is no hub"),
-        ("seen", ANSWERS, "the hub is there"),
-        ("gone", SILENT, "the hub is gone"))),
+        ("seen", NOTHING, "the hub is there"),
+        ("gone", AMISS, "the hub is gone")), 120000),
     _input("gateway", REACH, (
         ("unknown", NOTHING, "nothing is known of the way out"),
         ("answers", NOTHING, "the router answers"),

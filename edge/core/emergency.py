@@ -217,11 +217,11 @@ class Emergency:
         """The verdict about REACH of what counts now, before it has settled; None where nothing is known."""
         said = [value.says for _, _, value in self._counting(table.REACH)]
         if table.ANSWERS in said:
-            return table.PARTLY if table.SILENT in said else table.WELL
+            return table.PARTLY if table.SILENT in said or table.AMISS in said else table.WELL
         gateway = self._settles[_GATEWAY].value
         if table.SILENT in said or gateway > 1:
             return table.CUT
-        return table.PARTLY if gateway == 1 else None
+        return table.PARTLY if gateway == 1 or table.AMISS in said else None
 
     def _why_reach(self):
         """What explains the verdict that has settled: the nearest fault first, else all that was tried."""
@@ -231,11 +231,12 @@ class Emergency:
         gateway = self._settles[_GATEWAY].value
         if verdict == table.CUT and gateway >= _UNPLUGGED:
             return [("gateway", gateway)]
-        says = table.ANSWERS if verdict == table.WELL else table.SILENT
-        because = self._saying(table.REACH, says)
-        if verdict != table.WELL and gateway:
+        if verdict == table.WELL:
+            return self._saying(table.REACH, table.ANSWERS)
+        because = self._saying(table.REACH, table.SILENT)
+        if gateway:
             because.append(("gateway", gateway))
-        return because
+        return because + self._saying(table.REACH, table.AMISS)
 
     def _judge(self):
         """(verdict, because) about CONDITION of what counts now."""

@@ -43,13 +43,14 @@ class Kept:
 
 
 class Keeper:
-    """rows: a Policy for each condition. clock() -> (unix seconds, hlc.QUALITY_*). near() -> how many nodes are near.
+    """rows: a Policy for each condition. clock() -> (unix seconds, hlc.QUALITY_*). near() -> the keys of the nodes that
+    are near, None for one that hasn't shown it. hubs: keys of which one at least should be near; none: there is no hub.
 
     apply(policy, keeper): called with each new policy, before it is told. alerts may be set later.
     """
 
-    def __init__(self, bus: BusPort, store: Kept, *, rows: list[Policy], quorum: int, near: Callable[[], int],
-                 clock: Callable[[], tuple[int, int]], apply: Callable[[Policy, Keeper], None],
+    def __init__(self, bus: BusPort, store: Kept, *, rows: list[Policy], quorum: int, hubs: frozenset[bytes],
+                 near: Callable[[], list[bytes | None]], clock: Callable[[], tuple[int, int]], apply: Callable[[Policy, Keeper], None],
                  log: Callable[[str, str], None], now_ms: Callable[[], int] | None = None) -> None:
         self.alerts: AlertsPort | None = None
         self.machine = Emergency()
@@ -63,6 +64,7 @@ class Keeper:
         self._store = store
         self.rows = rows
         self._quorum = quorum
+        self._hubs = hubs
         self._near = near
         self._clock = clock
         self._apply = apply
@@ -123,7 +125,10 @@ class Keeper:
         self._sure.set(now_ms, *self._clock())
         if (self._sure.now_s(now_ms) or 0) - (self._store.kept(_KNOWN) or 0) > _KNOWN_S:
             self._store.keep(_KNOWN, self._sure.known_s)
-        self.put("peers", "some" if self._near() else "none")
+        near = self._near()
+        self.put("peers", "some" if near else "none")
+        if self._hubs:
+            self.put("hub", "gone" if self._hubs.isdisjoint(near) else "seen")
         if self.alerts is not None:
             rows = self.alerts.standing()
             found = self._standing.reading(now_ms, self._sure.now_s(now_ms), rows)

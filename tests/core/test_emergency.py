@@ -30,6 +30,7 @@ MINUTE = 60000
 HOUR = 60 * MINUTE
 READ = [one for one in table.INPUTS if one.name not in table.DERIVED]
 INPUT = {one.name: one for one in table.INPUTS}
+GATEWAY = [one.name for one in READ if one.axis == table.REACH].index("gateway")
 
 
 def number(name: str, value: str) -> int:
@@ -100,7 +101,7 @@ def test_every_value_of_every_input_says_something_that_the_tables_know() -> Non
         assert one.axis in AXES and len(one.values) <= 16 and one.rise_ms >= 0 and one.fall_ms >= 0
         assert len({value.name for value in one.values}) == len(one.values)
         for value in one.values:
-            assert value.says in range(3) and value.words
+            assert value.says in range(4 if one.axis == table.REACH else 3) and value.words
         if one.axis == table.CONDITION:
             assert one.values[0].says == table.QUIET
             assert one.over or not any(value.says for value in one.values)
@@ -154,8 +155,10 @@ def test_every_reach_and_reading(state: int) -> None:
             assert not world.log
         else:
             assert [one.new for _, one in world.log] == [table.TABLES[table.REACH][(state, verdict)]]
-        if table.ANSWERS not in says and table.SILENT in says:
-            assert verdict == table.CUT
+        if table.ANSWERS not in says:
+            assert (verdict == table.CUT) == (table.SILENT in says or values[GATEWAY] > 1)
+        else:
+            assert (verdict == table.WELL) == (table.SILENT not in says and table.AMISS not in says)
 
 
 # --- reach
@@ -183,6 +186,19 @@ def test_part_of_it_works() -> None:
     assert world.reach == "degraded" and "no connection to the outside can be made" in world.said()
     world.put(tcp="answers").wait(2 * MINUTE)
     assert world.reach == "normal"
+
+
+def test_a_hub_that_is_gone_is_not_the_internet() -> None:
+    world = online().put(hub="seen").put(hub="gone").wait(119999)
+    assert world.reach == "normal", "it may have begun again"
+    world.wait(MINUTE)
+    assert world.reach == "degraded" and world.said() == "the router answers; the hub is gone"
+    world.put(names="silent").wait(MINUTE)
+    assert world.reach == "offline"
+    world = World().put(hub="seen", names="silent", gateway="answers").wait(MINUTE)
+    assert world.reach == "offline", "one in the same house reaches no further"
+    world = World().put(hub="gone").wait(3 * MINUTE)
+    assert world.reach == "degraded", "nobody looks for the internet"
 
 
 def test_one_lost_answer_is_nothing() -> None:

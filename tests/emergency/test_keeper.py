@@ -14,6 +14,7 @@ from edge.emergency import history
 from edge.emergency.keeper import READINGS_MAX, Keeper, Kept
 
 NOW_S = 1795000000
+HUB = bytes(31) + b"h"
 
 
 class Alerts:
@@ -44,7 +45,7 @@ class Stage:
         self.time = (NOW_S, hlc.QUALITY_SYNCED)
         self.log: list[str] = []
         self.applied: list[policy.Policy] = []
-        self.near = 0
+        self.near: list[bytes | None] = []
         self.bus = Bus(lambda *_frame: True, lambda *_who: 0, lambda: self.now_ms, bytes(32))
         self.alerts = Alerts()
         self.keeper = self.boot()
@@ -52,9 +53,9 @@ class Stage:
     def boot(self) -> Keeper:
         self.keeper = Keeper(
             self.bus, Kept(self.kept.__setitem__, self.kept.get, lambda: self.written.update(self.kept)),
-            rows=list(policy.ROWS), quorum=3, near=lambda: self.near, clock=lambda: self.time,
-            apply=lambda found, _keeper: self.applied.append(found), log=lambda _level, text: self.log.append(text),
-            now_ms=lambda: self.now_ms)
+            rows=list(policy.ROWS), quorum=3, hubs=frozenset([HUB]), near=lambda: self.near,
+            clock=lambda: self.time, apply=lambda found, _keeper: self.applied.append(found),
+            log=lambda _level, text: self.log.append(text), now_ms=lambda: self.now_ms)
         self.keeper.alerts = self.alerts
         return self.keeper
 
@@ -116,10 +117,27 @@ def test_nothing_is_told_twice() -> None:
             stage.keeper.look()
         assert len(stage.applied) == 1 and stage.log == []
         assert [row[1:] for row in stage.keeper.readings] == [
-            ("names", "answers"), ("peers", "none"), ("alert", "none"), ("reports", "none")]
+            ("names", "answers"), ("peers", "none"), ("hub", "gone"), ("alert", "none"), ("reports", "none")]
         for number in range(READINGS_MAX * 2):
             stage.keeper.put("tcp", ("answers", "silent")[number % 2])
         assert len(stage.keeper.readings) == READINGS_MAX
+
+    run(story)
+
+
+def test_the_hub_is_looked_for_among_the_neighbours() -> None:
+    async def story(stage: Stage) -> None:
+        stage.near = [None, HUB]
+        stage.keeper.put("names", "answers")
+        stage.keeper.look()
+        stage.wait(60_000)
+        assert stage.keeper.status()["reach"]["state"] == "normal"
+        stage.near = [None, bytes(32)]
+        stage.keeper.look()
+        stage.wait(120_000)
+        stage.wait(20_000)
+        assert stage.keeper.status()["reach"] == {
+            "state": "degraded", "for_s": 0, "why": "the hub is gone", "codes": ["hub.gone"], "over": False}
 
     run(story)
 

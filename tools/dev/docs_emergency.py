@@ -44,7 +44,8 @@ machine itself sees that there is no cable or no route), and until anything is k
 all is well. After a change the state stays for {dwell} s at least. A connection that changes about eight times in a
 minute counts as partly there until it has been still for a while.
 
-- **well**: whatever is looked for answers. **partly**: some of it, or only the router with nothing beyond to ask.
+- **well**: whatever is looked for answers. **partly**: some of it, or only the router with nothing beyond to ask; or
+  something is amiss that the internet does not hang on.
 - **cut**: none of it. Capabilities that need the internet leave the registry while a node is offline, and are back when
   it is not: `protocol.versions` shows them, and neighbours are told.
 
@@ -71,6 +72,7 @@ never has internet is not in an emergency because its mains failed.
 
 - **names**, **tcp** and **gateway** are looked for every `probe_s` seconds, at once when a cable or a route changes,
   and every {soon} s while what was found has not settled. See "Who is asked" below.
+- **hub**: where `library.hubs` names larger nodes, one of them should be among the neighbours, over any link.
 - **alert** comes from official alerts for this node's place (a signed alert under a role certificate). One stands
   until its time is over by a clock that is sure of itself (NTP, GPS, or one that goes on plausibly from the last time
   that was sure), and never longer than it was made for: a clock that reads 2020 or 2099 neither hides nor keeps it.
@@ -201,7 +203,7 @@ def _inputs() -> str:
     out = []
     for one in table.INPUTS:
         for number, value in enumerate(one.values):
-            says = {table.NOTHING: "-", table.ANSWERS: "answers", table.SILENT: "silent"}[value.says] \
+            says = ("-", "answers", "silent", "amiss")[value.says] \
                 if one.axis == table.REACH else table.VERDICTS[table.CONDITION][value.says]
             hold = "at once"
             if one.rise_ms or one.fall_ms:

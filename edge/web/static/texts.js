@@ -112,7 +112,7 @@ export const TEXTS = {
     help_text: "You need no key for this, only to be here. Everybody near will see it.",
     emergency: {
       states: {watch: "Be attentive.", emergency: "Emergency.", recovery: "It is over, we keep watching.", calm: ""},
-      reach: {degraded: "The internet is only partly there:", offline: "There is no internet:", unknown: "", normal: ""},
+      reach: {degraded: "Not everything outside can be reached:", offline: "There is no internet:", unknown: "", normal: ""},
       stopped: "This node is stopped ({why}). Alerts and direct messages still go out; notices wait here.",
       // What the node says of itself, by its code. What is not here is shown as the node says it, in English.
       reasons: {
