@@ -126,6 +126,7 @@ KEYS = (
     Key("net.connect", "addresses", (), 'places such as "example.org:443" to which a connection is tried as well'),
     Key("sensors.enabled", "bool", True, "read the sensors that the board file names, and the disk"),
     Key("sensors.light", "bool", True, "show on the board's light how things are"),
+    Key("sensors.screen", "bool", True, "make a screen of the box dim or dark to save power (EMERGENCY.md: display)"),
     Key("sensors.button", "bool", True, "heed the board's button"),
     Key("sensors.ups", "text", "", 'a UPS on the I2C bus: "CHIP@BUS:ADDRESS", such as "max17040@1:0x36"', high=32),
     Key("sensors.ups_cells", "int", 1, "cells of its battery in series, for an ina219", low=1, high=8),

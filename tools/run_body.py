@@ -1,4 +1,4 @@
-"""The sensors, the button and the light of a running node, as its board file and its settings name them.
+"""The sensors, the button, the light and the screen of a running node, as its board file and its settings name them.
 
 It decides nothing: what a reading means is in edge/emergency/body.py. A driver that can't be loaded or started is
 trouble of its own; where nothing is named, nothing is loaded.
@@ -6,6 +6,7 @@ trouble of its own; where nothing is named, nothing is loaded.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 TYPE_CHECKING = False
@@ -89,7 +90,8 @@ def _nut(config: Config, _root: str) -> Any:
 def _panel(board: dict[str, Any], config: Config, keeper: Keeper, trouble: Trouble, log: Callable[[str, str], None],
            root: str) -> Panel | None:
     led, button = board.get("led"), board.get("button")
-    if not (led and config["sensors.light"]) and not (button and config["sensors.button"]):
+    screen = _screen(root) if config["sensors.screen"] else None
+    if screen is None and not (led and config["sensors.light"]) and not (button and config["sensors.button"]):
         return None
     from edge.emergency.panel import Panel
 
@@ -97,7 +99,7 @@ def _panel(board: dict[str, Any], config: Config, keeper: Keeper, trouble: Troub
     if led and config["sensors.light"]:
         kind = _load("light", led.get("driver", LED), trouble)
         light = kind(led, root) if kind is not None else None
-    panel = Panel(keeper, light, log)
+    panel = Panel(keeper, light, log, screen)
     if button and config["sensors.button"]:
         kind = _load("button", button.get("driver", BUTTON), trouble)
         if kind is not None:
@@ -109,6 +111,16 @@ def _panel(board: dict[str, Any], config: Config, keeper: Keeper, trouble: Troub
                 log("info", f"the button of the board can't be used: {error}")
     keeper.followers.append(panel.follow)
     return panel
+
+
+def _screen(root: str) -> Any:
+    from boards.parts.files import names
+
+    if not names(os.path.join(root, "sys/class/backlight")):
+        return None
+    from boards.parts.screen import Screen
+
+    return Screen(root)
 
 
 def _load(part: str, dotted: str, trouble: Trouble) -> Any:

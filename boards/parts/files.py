@@ -29,7 +29,7 @@ class Thermal:
     def read(self) -> dict[str, int]:
         """Raises OSError where there is no such zone."""
         if not self._path:
-            for name in _names(self._folder):
+            for name in names(self._folder):
                 path = os.path.join(self._folder, name)
                 if self._zone in (name, text(os.path.join(path, "type"))):
                     self._path = os.path.join(path, "temp")
@@ -54,7 +54,7 @@ class Undervoltage:
             return {"weak": int(text(firmware), 16) & 1}
         if not self._path:
             folder = os.path.join(self._root, "sys/class/hwmon")
-            for name in _names(folder):
+            for name in names(folder):
                 if text(os.path.join(folder, name, "name")) == self._name:
                     self._path = os.path.join(folder, name, "in0_lcrit_alarm")
         if not self._path:
@@ -95,7 +95,7 @@ class Supply:
         return out
 
     def _supplies(self) -> list[str]:
-        return [name for name in _names(self._folder) if not self._only or name == self._only]
+        return [name for name in names(self._folder) if not self._only or name == self._only]
 
     def _kind(self, name: str) -> str:
         path = os.path.join(self._folder, name)
@@ -148,7 +148,8 @@ def number(path: str) -> int:
         raise OSError(f"{path} says {said[:40]!r}, which is no number") from None
 
 
-def _names(folder: str) -> list[str]:
+def names(folder: str) -> list[str]:
+    """What is in a folder; nothing where there is none."""
     try:
         return sorted(os.listdir(folder))
     except OSError:

@@ -45,8 +45,8 @@ FIRST_MS = 20000  # anything but WELL, while nothing is known since the start: a
 DWELL_MS = 60000
 RECOVERY_MS = 1800000
 
-# What a value says. About REACH: nothing, that something beyond this network answers, that it doesn't, or that something
-# is missing that says nothing about the rest. About CONDITION: QUIET, WORRY or DANGER.
+# What a value says. About REACH: nothing, that something beyond this network answers, that it doesn't, or that
+# something is missing that the internet does not hang on. About CONDITION: QUIET, WORRY or DANGER.
 NOTHING, ANSWERS, SILENT, AMISS = 0, 1, 2, 3
 
 # words: what the value means, as a reason. says: as above.

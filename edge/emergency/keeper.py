@@ -50,8 +50,9 @@ class Keeper:
     """
 
     def __init__(self, bus: BusPort, store: Kept, *, rows: list[Policy], quorum: int, hubs: frozenset[bytes],
-                 near: Callable[[], list[bytes | None]], clock: Callable[[], tuple[int, int]], apply: Callable[[Policy, Keeper], None],
-                 log: Callable[[str, str], None], now_ms: Callable[[], int] | None = None) -> None:
+                 near: Callable[[], list[bytes | None]], clock: Callable[[], tuple[int, int]],
+                 apply: Callable[[Policy, Keeper], None], log: Callable[[str, str], None],
+                 now_ms: Callable[[], int] | None = None) -> None:
         self.alerts: AlertsPort | None = None
         self.machine = Emergency()
         self.policy: Policy | None = None

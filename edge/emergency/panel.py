@@ -1,8 +1,8 @@
-"""The button and the light of the box: what somebody beside it can do and see without a screen.
+"""The button, the light and the screen of the box: what somebody beside it can do and see.
 
 Held for HOLD_S and let go, the button declares an emergency, or says that it is over; held for STOP_S it stops the
 node, or lets it go on. Shorter touches do nothing. The light flickers as soon as letting go would do something, and
-shows how things are otherwise. docs/EMERGENCY.md
+shows how things are otherwise; the screen is as bright as the policy's `display`. docs/EMERGENCY.md
 """
 
 from __future__ import annotations
@@ -27,17 +27,28 @@ if TYPE_CHECKING:
         def stop(self) -> None:
             """Give it back as it was. Raises OSError."""
 
+    class ScreenPort(Protocol):
+        """A screen that is "off", "dim" or "on"."""
+
+        def show(self, level: str) -> None:
+            """Be so until told otherwise. Raises OSError."""
+
+        def stop(self) -> None:
+            """Give it back as it was. Raises OSError."""
+
 HOLD_S = 2.0
 STOP_S = 8.0
 
 
 class Panel:
-    """light: None where there is none. log(level, text) is told once when the light can't be used."""
+    """light, screen: None where there is none. log(level, text) is told once when one of them can't be used."""
 
-    def __init__(self, keeper: Keeper, light: LightPort | None, log: Callable[[str, str], None]) -> None:
+    def __init__(self, keeper: Keeper, light: LightPort | None, log: Callable[[str, str], None],
+                 screen: ScreenPort | None = None) -> None:
         self.ends: list[Callable[[], None]] = []  # called by `stop`
         self._keeper = keeper
         self._light = light
+        self._screen = screen
         self._log = log
         self._timer: asyncio.TimerHandle | None = None
         self._is_held = False  # for HOLD_S or more
@@ -60,16 +71,24 @@ class Panel:
         """Show how things are."""
         if not self._is_held:
             self._show(self._pattern())
+        found = self._keeper.policy
+        if self._screen is not None and found is not None:
+            try:
+                self._screen.show(policy.DISPLAY[found.display])
+            except OSError as error:
+                self._screen = None
+                self._log("info", f"the brightness of the screen can't be set: {error}")
 
     def stop(self) -> None:
-        """The node ends: button and light are given back."""
+        """The node ends: button, light and screen are given back."""
         if self._timer is not None:
             self._timer.cancel()
         for end in self.ends:
             end()
-        if self._light is not None:
+        for one in (self._light, self._screen):
             try:
-                self._light.stop()
+                if one is not None:
+                    one.stop()
             except OSError:
                 pass  # it was never ours
 

@@ -34,6 +34,10 @@ class FakeRoot:
         for file, content in {"type": kind, **files}.items():
             self.put(f"sys/class/power_supply/{name}/{file}", content)
 
+    def screen(self, brightness: int) -> None:
+        for file, content in (("brightness", brightness), ("max_brightness", 255), ("bl_power", 0)):
+            self.put(f"sys/class/backlight/10-0045/{file}", content)
+
     def led(self, name: str = "ACT") -> None:
         """Its files; the kernel makes delay_on and delay_off when the trigger is timer."""
         for file, content in (("trigger", "none timer [mmc0] heartbeat"), ("brightness", 0), ("max_brightness", 255),

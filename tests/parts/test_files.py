@@ -9,6 +9,7 @@ import pytest
 
 from boards.parts.files import Disk, Supply, Thermal, Undervoltage
 from boards.parts.led import PATTERNS, Led
+from boards.parts.screen import Screen
 from tests.parts.fake_root import FakeRoot
 
 
@@ -110,3 +111,22 @@ def test_a_light_blinks_by_itself_and_is_given_back(root: FakeRoot) -> None:
     assert state() == ("none [timer] mmc0", "500", "400"), "the trigger is left alone where it stands already"
     with pytest.raises(OSError, match="No such file"):
         Led({"name": "PWR"}, str(root)).show("calm")
+
+
+def test_a_screen_is_dimmed_and_given_back(root: FakeRoot) -> None:
+    def state() -> tuple[str, ...]:
+        return tuple(root.text(f"sys/class/backlight/10-0045/{name}") for name in ("brightness", "bl_power"))
+
+    root.screen(90)
+    screen = Screen(str(root))
+    for level, wanted in (("dim", ("31", "0")), ("off", ("90", "4")), ("on", ("90", "0")), ("dim", ("31", "0"))):
+        screen.show(level)
+        assert state() == wanted
+    killed = Screen(str(root))
+    killed.show("on")
+    assert state() == ("255", "0"), "not dim for ever"
+    screen.stop()
+    assert state() == ("90", "0")
+    root.put("sys/class/backlight/10-0045/brightness", "bright")
+    with pytest.raises(OSError, match="which is no number"):
+        Screen(str(root)).show("dim")

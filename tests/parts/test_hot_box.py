@@ -98,15 +98,18 @@ def test_a_stop_stops_models_and_the_light_says_so(root: FakeRoot, tmp_path: Pat
     assert root.text("sys/class/leds/ACT/trigger") == "mmc0", "given back at the end"
 
 
-def test_supply_and_light(root: FakeRoot, tmp_path: Path) -> None:
+def test_supply_light_and_screen(root: FakeRoot, tmp_path: Path) -> None:
     folder = tmp_path / "n"
     root.supply("ups", "UPS", status="Discharging", capacity=15)
+    root.screen(200)
     with box(root, folder):
+        until(lambda: root.text("sys/class/backlight/10-0045/brightness") == "31", SEEN_S, 0.1)
         until(lambda: "battery_percent" in facts(folder)["body"], SEEN_S, 0.3)
         assert facts(folder)["body"]["on_mains"] == 0
         assert root.text("sys/class/leds/ACT/trigger") == "timer" and root.text("sys/class/leds/ACT/delay_off") == "0"
         assert cli("--dir", folder, "declare", "emergency")[0] == 0
         assert root.text("sys/class/leds/ACT/delay_on") == "150"
+        assert root.text("sys/class/backlight/10-0045/brightness") == "200"
         assert "low" in [row.split()[-1] for row in cli_json("--dir", folder, "why", "--readings") if " power " in row]
 
 

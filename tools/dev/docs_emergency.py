@@ -103,8 +103,9 @@ Nothing but what is set, and by default nobody outside but the name servers that
 
 `beacon_s`: the longest time between two beacons on a radio; they tell both states. `lanes`: what is passed on (0
 alerts, 1 direct, 2 community, 3 bulk); what is posted here meanwhile is kept, and found by the others later.
-`models`: none, small or full. `reserve_permille`: what alerts may take of the store before the oldest of them go. Any
-field can be set otherwise in waypost.toml:
+`models`: none, small or full. `display`: how bright the screen of the box is, where it has one with a backlight
+(`sensors.screen`), and `off` puts out the light as well. `reserve_permille`: what alerts may take of the store before
+the oldest of them go. Any field can be set otherwise in waypost.toml:
 
 ```toml
 [emergency]
