@@ -36,6 +36,8 @@ GATHER_MESSAGES = limits.PENDING_MAX // 3  # no longer than this: one batch gath
 INDEX_ROWS = 512  # taken into the search index in one go
 INDEX_ROUNDS = 4  # so often after each `expire` even while the node is busy, and on until done when it isn't
 JUDGE_ROWS = 48  # texts that are judged in one go: a commit waits that long at most
+JUDGE_QUIET_S = 0.2  # texts are judged when no commit has come for so long,
+JUDGE_LATEST_S = 2.0  # or when the first of them has waited for so long
 FLUSH_S = 600  # what `keep` was given is written by then, where no commit has taken it along
 
 
@@ -59,7 +61,9 @@ class Writer:
         self._flushed_s = time.monotonic()
         self._judge: Callable[[str], dict[str, Any] | None] | None = None
         self._on_judged: OnJudged | None = None
-        self._judging = False  # a round waits in the queue
+        self._judging = False  # a round runs or waits in the queue
+        self._judge_timer: asyncio.TimerHandle | None = None
+        self._judge_by_s = 0.0  # while the timer runs: when it must have fired
         self._began_s: float | None = None  # of the job that runs, where one does that must be quick
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
@@ -82,12 +86,12 @@ class Writer:
         self._jobs.put(("expire", now_s))
 
     def judge(self, judge: Callable[[str], dict[str, Any] | None], on_judged: OnJudged) -> None:
-        """Have the texts of all messages judged from now on, behind the commits that bring them and those before them.
+        """Have the texts of all messages judged from now on, when the commits that bring them are over, and those before.
 
         judge(text) runs in this thread; on_judged([(id, found)]) is told what it found, in the loop's.
         """
         self._judge, self._on_judged = judge, on_judged
-        self._jobs.put(("judge",))
+        self._judge_now()
 
     def call(self, action: Callable[[], Any], on_done: Callable[[Any, Exception | None], None]) -> None:
         """Run `action` (a backup, a check) in this thread, between commits; on_done(value, None) or (None, error)."""
@@ -126,6 +130,8 @@ class Writer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._judge_timer is not None:
+            self._judge_timer.cancel()
         while self._waiting:
             self._hand_over_now()
         if self._thread.is_alive():
@@ -167,8 +173,24 @@ class Writer:
             on_done(outcomes[at : at + count], error)
             at += count
         self._tell_gone(gone)
+        if self._judge is not None:
+            self._judge_soon()
         if self._waiting and not self._busy and self._timer is None:
             self._hand_over()
+
+    def _judge_soon(self) -> None:
+        now_s = self._loop.time()
+        if self._judge_timer is None:
+            self._judge_by_s = now_s + JUDGE_LATEST_S
+        else:
+            self._judge_timer.cancel()
+        self._judge_timer = self._loop.call_at(min(now_s + JUDGE_QUIET_S, self._judge_by_s), self._judge_now)
+
+    def _judge_now(self) -> None:
+        self._judge_timer = None
+        if not self._judging:
+            self._judging = True
+            self._jobs.put(("judge",))
 
     def _tell_gone(self, gone: Gone) -> None:
         if self._on_gone is not None:
@@ -215,9 +237,6 @@ class Writer:
         except Exception as failure:
             error = StoreError(f"unexpected: {failure!r}", where=self.store.path, hint="please report it")
         self._tell(self._committed, parts, outcomes, error, gone)
-        if self._judge is not None and not self._judging:
-            self._judging = True
-            self._jobs.put(("judge",))
 
     def _do_expire(self, now_s: int) -> None:
         found = self.store.expire(now_s)
@@ -242,15 +261,16 @@ class Writer:
 
     def _do_judge(self) -> None:
         """One round; another one goes behind what came meanwhile, until all is judged."""
-        self._judging = False
-        if self._judge is None or self._on_judged is None:
-            return
-        found = self.store.judge_some(self._judge, JUDGE_ROWS)
+        found = None
+        try:
+            if self._judge is not None and self._on_judged is not None:
+                found = self.store.judge_some(self._judge, JUDGE_ROWS)
+        finally:
+            self._judging = found is not None
         if found is not None:
-            self._judging = True
             self._jobs.put(("judge",))
-            if found:
-                self._tell(self._on_judged, found)
+        if found:
+            self._tell(self._on_judged, found)
 
     def _do_call(self, action: Callable[[], Any], on_done: Callable[[Any, Exception | None], None]) -> None:
         try:

@@ -8,9 +8,12 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from edge.core.effects import NEW
 from edge.core.message import Message
 from edge.errors import StoreError
+from edge.store import writer
 from edge.store.store import Store
 from edge.store.writer import GATHER_MESSAGES, Writer
 from tests.store.conftest import Opener
@@ -273,3 +276,27 @@ def test_an_idle_node_writes_nothing(store: Store) -> None:
         assert store._reader.execute("PRAGMA data_version").fetchone() == version
 
     run(store, scenario)
+
+
+def test_texts_are_judged_between_commits_and_in_the_end_among_them(opener: Opener,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "JUDGE_QUIET_S", 3600)
+    monkeypatch.setattr(writer, "JUDGE_LATEST_S", 0.05)
+
+    async def scenario(bench: Bench) -> None:
+        told: asyncio.Queue[int] = asyncio.Queue()
+        bench.writer.judge(lambda text: {"labels": []}, lambda found: told.put_nowait(len(found)))
+        left = many(3000)
+        seen = 0
+        while left and not seen:  # the commits do not pause for it
+            await bench.submit([left.pop(0)])
+            seen += 0 if told.empty() else told.get_nowait()
+        assert left, "judged while they came"
+        monkeypatch.setattr(writer, "JUDGE_QUIET_S", 0)
+        done = 3000 - len(left)
+        await bench.submit([left.pop(0)])
+        async with asyncio.timeout(20):
+            while seen < done + 1:
+                seen += await told.get()
+
+    run(opener(), scenario)
