@@ -1,4 +1,4 @@
-"""Answers for a radio: at most two texts of 200 bytes at a time, the rest for whoever says "more".
+"""Answers for a radio: at most two texts of 193 bytes at a time, the rest for whoever says "more".
 
 It decides how an answer is cut and how long the rest is kept. Who may ask, and in which words that is said over a
 radio, is for the text service.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from edge.ports import Caller
 
-PART_BYTES_MAX = 200
+PART_BYTES_MAX = 193  # of 200: whoever says it over a radio adds " (more)"
 PARTS_MAX = 2
 PASSAGES = 2
 ANSWER_BYTES_MAX = 4000

@@ -125,7 +125,7 @@ async def halls(path: Path, *names: str, **settings: Any) -> AsyncIterator[Any]:
     world = World()
     made = [Hall(path, name, world, **settings) for name in names]
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             for hall in made:
                 hall.begin()
             await asyncio.sleep(0.01)

@@ -60,14 +60,21 @@ def test_what_is_no_command_is_answered_once_in_a_while_and_machines_never(tmp_p
     one(scene, tmp_path)
 
 
-def test_who_talks_too_much_is_not_heard(tmp_path: Path) -> None:
+def test_who_talks_too_much_is_told_so_and_not_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "COMMAND_MS", 600000)
+
     async def scene(hall: Hall) -> None:
         for n in range(30):
             hall.says(ANA, f"ping {n}")
             await asyncio.sleep(0.005)
             await hall.until(lambda: not len(hall.texts.outbox))
-        assert len(hall.air.sent) == service.COMMANDS_BURST
+        assert len(hall.air.sent) == service.COMMANDS_BURST + 1
+        said = hall.air.texts[-1]
+        assert said.startswith(f'That was too much at once: "ping {service.COMMANDS_BURST}" was not done.')
         assert "pong" in await hall.asks(BOB, "ping")  # others are
+        hall.says(BOB, said)
+        hall.says(ANA, "good morning")
+        await hall.silence()
 
     one(scene, tmp_path)
 

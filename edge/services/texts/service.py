@@ -36,9 +36,10 @@ QUIET_MS = 60000  # of the task; it beats at least twice as often
 BEAT_MS = 20000
 SESSIONS_MAX = 64
 SESSION_MS = 3600000
-COMMANDS_BURST, COMMANDS_PER_10_S = 6, 1  # of one person
+COMMANDS_BURST, COMMAND_MS = 10, 4000  # of one person: so many at once, then one in so long
 WORK_MAX = 8  # texts obeyed at a time
 STRANGE_MS = 600000  # between two answers to what is no command
+SLOWLY_MS = 60000  # between two words to one person that it says too much
 HAND_OVER_MS = 3000  # after a radio that knows this node was heard
 HAND_OVER_OTHERS_MS = 45000  # and one that does not, at most: another node may be nearer to it
 HAND_OVER_AGAIN_MS = 300000  # after one that failed; doubled each time
@@ -46,7 +47,8 @@ HAND_OVER_DOUBLINGS_MAX = 6
 MAIL_PATIENCE_MS = 900000
 MAIL_ROWS = 1000
 MORE = " (more)"
-_MACHINES = ("Mail from ", "a machine. I don't know")  # what a node says unasked: another one does not answer it
+# what a node says unasked: another one does not answer it
+_MACHINES = ("Mail from ", "a machine. I don't know", "too much at once", "part of this hour's airtime")
 _TOPICS = ("text", "radio", "on_air", "alerts")
 
 
@@ -56,10 +58,11 @@ class _Session:
     def __init__(self, now_ms: int) -> None:
         self.more: list[str] = []
         self.further: Callable[[], Awaitable[Answer]] | None = None
-        self.bucket = Bucket(now_ms, COMMANDS_BURST * 10, COMMANDS_PER_10_S)
+        self.bucket = Bucket(now_ms, COMMANDS_BURST * COMMAND_MS // 1000, 1)
         self.used_ms = now_ms
         self.strange_ms = -STRANGE_MS
         self.told_spent_ms = -STRANGE_MS
+        self.slowly_ms = -SLOWLY_MS
 
 
 class _Delivery:
@@ -159,7 +162,11 @@ class Texts:
         person = self.people.heard(radio, value["link"], value["hops"], self._now_s(), spoke=bool(value["to_us"]))
         heard = Heard((value["link"], radio), person, value["text"], value["hops"], value["rssi_dbm"], value["snr_qdb"])
         session = self._session(radio, now_ms)
-        if not session.bucket.take(now_ms, 10) or len(self._work) >= WORK_MAX:
+        if not session.bucket.take(now_ms, COMMAND_MS // 1000) or len(self._work) >= WORK_MAX:
+            if verb and now_ms - session.slowly_ms >= SLOWLY_MS:
+                session.slowly_ms = now_ms
+                self._say(heard, Answer(f"That was too much at once: \"{short(value['text'], 30)}\" was not done. Say "
+                                        "it again in half a minute.", 1))
             return
         if wait_ms := self.outbox.waits_ms(radio, now_ms):
             if now_ms - session.told_spent_ms >= STRANGE_MS:
