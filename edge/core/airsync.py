@@ -17,7 +17,7 @@ _RESETS = 4  # of the timer, by one neighbour that goes on telling the same
 _AGAIN_MS = 60000  # before a message that a neighbour still lacks is sent unasked again; twice as long each time
 _AGAIN_DOUBLINGS = 5
 _ANSWER_MS = 10000  # an answer is not repeated for so long
-_SLACK = 8  # a sketch allows for so many differences beside the difference of the counts
+_SLACK = 8  # what a larger sketch than usual allows for beside the difference of the counts
 _SURE = 2  # sums to spare, so that no large set is taken for a small one
 _ASKS_MAX = 8
 _END_S = 0xFFFFFFFF
@@ -204,7 +204,8 @@ class Sync:
                 heard.resets = 0
                 news = True
             gap = (self.sets.count(lane) - count + 128 & 255) - 128
-            self._capacity[lane] = min(max(self._capacity[lane], abs(gap) + _SLACK), limits.SKETCH_CAPACITY_MAX)
+            if abs(gap) + _SURE > limits.SKETCH_CAPACITY_USUAL:
+                self._capacity[lane] = min(max(self._capacity[lane], abs(gap) + _SLACK), limits.SKETCH_CAPACITY_MAX)
             if not sketch:
                 self._owed[lane] = _SKETCHES
             elif not self._on_sketch(now_ms, heard, lane, epoch, sketch, gap):

@@ -394,13 +394,21 @@ def test_sixteen_of_a_thousand_are_found_from_one_sketch_and_asked_for_in_one_fr
     a, b = Radio(1), Radio(2)
     give(a, *every)
     give(b, *(one for one in every if one not in missing))
-    used = together([a, b], 0, 10 * MINUTE)
+    sketches: list[int] = []
+
+    def look(frame: bytes, sender: Radio, receiver: Radio) -> bool:
+        sketches.extend(len(row[3]) for _, sets in beacons_in([frame]) for row in sets if row[3])
+        return False
+
+    used = together([a, b], 0, 10 * MINUTE, look)
     assert len(missing) == 16 and set(b.store) == set(a.store)
+    assert sketches and set(sketches) == {72} and not a.counters.get("radio.sketch_failed")
     given = a.counters.get("radio.given", 0)
     assert used.get("ask", 0) <= 11 + 4 * 16 and (used.get("ask", 0) or given)
     assert b.counters.get("radio.asked", 0) + given >= 16
     assert given + b.counters.get("radio.asked", 0) <= 32
     assert used["beacon"] <= 40 * 42 + 4 * 100
+    print(f"\n16 missing of 1,000: sketches {sketches} bytes, asks {used.get('ask', 0)} bytes, {given} pushed unasked")
 
 
 def test_both_sides_and_all_lanes_meet() -> None:
