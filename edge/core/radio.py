@@ -149,12 +149,14 @@ class Air:
             return
         if (self._machine.clock.now(now_ms) - one.hlc) >> 16 > limits.RADIO_FLOOD_S_MAX:
             return
-        repeats = limits.RADIO_REPEATS_MAX if one.lane == limits.LANE_ALERT and not self.info.mesh else 0
+        alert = one.lane == limits.LANE_ALERT
+        repeats = limits.RADIO_REPEATS_MAX if alert and not self.info.mesh else 0
         if one.author == self._machine.key and not heard_here:
             self.flood.wait(now_ms, one.lane, one.key, self.flood.jitter_ms(1), repeats=repeats)
         else:
             delay_ms = self.flood.delay_ms(rssi_dbm)
-            self.flood.wait(now_ms, one.lane, one.key, delay_ms, limits.RADIO_COPIES, repeats)
+            copies_max = limits.RADIO_COPIES_ALERT if alert else limits.RADIO_COPIES
+            self.flood.wait(now_ms, one.lane, one.key, delay_ms, copies_max, repeats)
         self._pump(now_ms)
 
     def changed(self, lane, key):

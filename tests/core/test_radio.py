@@ -150,14 +150,18 @@ def test_a_post_goes_at_once_and_is_taken_and_passed_on_once() -> None:
     assert messages_in(b.run(20001, 10 * MINUTE)) == []
 
 
-def test_who_hears_two_copies_is_silent() -> None:
-    a, b = Radio(1), Radio(2)
-    a.post(0)
+@pytest.mark.parametrize(("lane", "copies"), [(2, limits.RADIO_COPIES), (0, limits.RADIO_COPIES_ALERT)])
+def test_who_hears_enough_copies_is_silent(lane: int, copies: int) -> None:
+    a, b, c = Radio(1), Radio(2), Radio(3)
+    a.post(0, lane=lane, type=message.NOTE)
     (frame,) = messages_in(a.run(0, 500))
-    for _ in range(3):
+    for _ in range(copies):
         b.hear(1000, frame)
+        c.hear(1000, frame)
+    b.hear(1000, frame)
+    assert len(messages_in(c.run(1001, 20000))) == 1
     assert messages_in(b.run(1001, 20000)) == []
-    assert b.counters["radio.suppressed"] == 1 and b.counters["rx.duplicate"] == 2
+    assert b.counters["radio.suppressed"] == 1 and b.counters["rx.duplicate"] == copies
 
 
 def test_what_waits_in_the_driver_is_taken_back_when_others_have_said_it() -> None:

@@ -220,7 +220,9 @@ def test_neighbours_with_their_own_radios(tmp_path: Path) -> None:
             assert "direct, -80 dBm" in await ana.says("ping", "pong")
             await ana.says("post The bridge at Mill Lane is closed", "It is on the board")
             await seen(school, lambda rows: [row["name"] for row in rows if row["text"].endswith("Lane is closed")]
-                       == ["!9ea2f303"], "board", "list")
+                       == ["ana !9ea2f303"], "board", "list")
+            first = next(line for line in (await ana.says("board", "Lane is")).splitlines() if "Lane is" in line)
+            await ana.says(f"read {first.split()[0]}", "ana !9ea2f303: The bridge at Mill Lane is closed")
             assert "boil it" in await ana.says("ask how do I make flood water safe to drink", "safe to drink")
             await ana.says("more", "minute")
             await ana.says("send !9ea2f304 Come to the mill, bring rope", "Kept for !9ea2f304")

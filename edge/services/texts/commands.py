@@ -134,7 +134,7 @@ class Commands:
         name = _named(heard.person)
         await self._bus.call("board.post@1", {"text": rest, "name": name}, caller=CALLER, deadline_ms=CALL_MS)
         near = self._near()
-        spread = f"{near} node{'s' * (near != 1)} near" if near else "no other node is near now; it waits for one"
+        spread = f"{_count(near, 'node')} near" if near else "no other node is near now; it waits for one"
         return Answer(f"It is on the board: \"{short(rest, 80)}\" ({spread}).", 1)
 
     async def _inbox(self, heard: Heard, rest: str) -> Answer:
@@ -179,9 +179,9 @@ class Commands:
         now_s = self._now_s()
         link = facts.get("links", {}).get(heard.way[0], {})
         lanes = dict(map(tuple, facts["messages"]))
-        out = [f"{short(facts['name'], 30)}: up {_span(facts['up_s'])}, {self._near()} nodes near, "
-               f"{lanes.get(limits.LANE_COMMUNITY, 0)} notices, {len(self._mails.waiting(heard.person.radio, now_s))} "
-               "waiting for you."]
+        out = [f"{short(facts['name'], 30)}: up {_span(facts['up_s'])}, {_count(self._near(), 'node')} near, "
+               f"{_count(lanes.get(limits.LANE_COMMUNITY, 0), 'notice')}, "
+               f"{len(self._mails.waiting(heard.person.radio, now_s))} waiting for you."]
         if link.get("airtime.limit_ms"):
             out.append(f"Air {link['airtime.used_ms'] // 1000} of {link['airtime.limit_ms'] // 1000} s this hour.")
         if "utilisation_percent" in link:
@@ -265,6 +265,10 @@ class Commands:
 def _named(person: Person) -> str:
     """Name and number."""
     return f"{short(person.called, 40)} {person.id}" if person.called != person.id else person.id
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _span(seconds: int) -> str:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from radios.lora.people import Text
 
 HELLO_NONCE = 69420  # "everything but the other nodes": a full list stalls slow devices
+NAMES_NONCE = 69421  # "the nodes alone": asked for once, and not waited for to the end where there are very many
+NAMES_MS = 15000
 HELLO_TRIES = 4
 HELLO_ANSWERS_MAX = 20  # the whole of it, in times to wait for an answer
 TEXT_GAP_MS = 2200  # a device drops, silently, a text less than 2 s after another
@@ -73,7 +75,8 @@ class MeshtasticModem(MeshModem):
         self._free_at_ms = {facts.PORT_TEXT: 0, facts.PORT_ALERT: 0}
         self._down: LinkDown | None = None
         self._news = asyncio.Event()
-        self._up = self._hello_done = self._restarted = False
+        self._up = self._restarted = self._names_asked = False
+        self._complete = 0  # the nonce of the last hello that the device has finished
         self._sending = 0  # id of the packet being handed in
         self._res: int | None = None  # what the queue status said of it
         self._nak = 0  # what our own device's routing said of it
@@ -94,6 +97,7 @@ class MeshtasticModem(MeshModem):
                                      self._bleak)
         try:
             await self._hello()
+            await self._names()
         except BaseException:
             await self.close()
             raise
@@ -184,17 +188,12 @@ class MeshtasticModem(MeshModem):
         """Let the device tell everything; again where it restarts or says nothing."""
         until_ms = now_ms() + HELLO_ANSWERS_MAX * self._pace.answer_ms
         for _ in range(HELLO_TRIES):
-            self._hello_done = self._restarted = False
+            self._complete, self._restarted = 0, False
             self.told = Told()
             self._write_bytes(stream.WAKE)
             await self._until(lambda: False, self._pace.answer_ms // 20)  # it may have to wake
-            self._write({"want_config_id": HELLO_NONCE})
-            heard_ms = -1
-            while heard_ms != self.heard_ms and now_ms() < until_ms:
-                heard_ms = self.heard_ms  # as long as it says something it is waited for
-                if await self._until(lambda: self._hello_done or self._restarted, self._pace.answer_ms):
-                    break
-            if self._hello_done and self.told.my_num:
+            await self._config(HELLO_NONCE, until_ms)
+            if self._complete == HELLO_NONCE and self.told.my_num:
                 return
         if self.told.my_num or self._restarted:
             raise LinkDown("frozen", f"the radio at {self.where} stops in its hello: switch it off and on")
@@ -202,6 +201,21 @@ class MeshtasticModem(MeshModem):
             raise LinkDown("wrong_device", f"what is at {self.where} does not talk like a Meshtastic radio: is it the "
                                            "right port, and is its serial console in PROTO mode?")
         raise LinkDown("frozen", f"no answer from the radio at {self.where}: switch it off and on")
+
+    async def _names(self) -> None:
+        """Ask once what the radios are called that the device has heard of before us."""
+        if not self._names_asked:
+            self._names_asked = True
+            await self._config(NAMES_NONCE, now_ms() + self._scaled(NAMES_MS))
+
+    async def _config(self, nonce: int, until_ms: int) -> None:
+        """Let the device tell what a nonce stands for; it is waited for as long as it says something."""
+        self._write({"want_config_id": nonce})
+        heard_ms = -1
+        while heard_ms != self.heard_ms and now_ms() < until_ms:
+            heard_ms = self.heard_ms
+            if await self._until(lambda: self._complete == nonce or self._restarted, self._pace.answer_ms):
+                return
 
     def _facts(self) -> None:
         self.phy = self.told.phy()
@@ -353,7 +367,7 @@ class MeshtasticModem(MeshModem):
         if "packet" in record:
             self._heard(record["packet"])
         elif "config_complete_id" in record:
-            self._hello_done = self._hello_done or record["config_complete_id"] == HELLO_NONCE
+            self._complete = record["config_complete_id"]
         elif "rebooted" in record:
             self._restarted = True
             if self._up:

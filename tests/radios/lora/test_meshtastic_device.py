@@ -223,8 +223,8 @@ def with_phone(scene: Any, **settings: Any) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(("nonce", "nodes"), [(69420, 1), (4711, 2)])
-def test_hello(nonce: int, nodes: int) -> None:
+@pytest.mark.parametrize(("nonce", "nodes", "channels"), [(69420, 1, 8), (4711, 2, 8), (69421, 2, 0)])
+def test_hello(nonce: int, nodes: int, channels: int) -> None:
     async def scene(device: MeshtasticDevice, phone: Phone) -> None:
         device.nodes[77] = {**wire.USER.defaults, "id": "!0000004d"}
         os.write(phone.fd, b"\xc3" * 32)
@@ -232,7 +232,7 @@ def test_hello(nonce: int, nodes: int) -> None:
         await phone.until("config_complete_id")
         assert phone.records[-1]["config_complete_id"] == nonce
         assert len(await phone.until("node_info")) == nodes
-        assert len(await phone.until("channel", 8)) == 8
+        assert len(await phone.until("channel", channels)) == channels
 
     with_phone(scene)
 

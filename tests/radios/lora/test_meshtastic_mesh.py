@@ -99,6 +99,38 @@ def test_whatever_a_neighbour_sends_makes_it_known() -> None:
     asyncio.run(run())
 
 
+def test_the_device_is_asked_once_for_the_names_that_it_knows() -> None:
+    async def run() -> None:
+        async with made_mesh() as made:
+            device = await made.device()
+            device.nodes[ANA] = {**device.user, "long_name": "Ana", "short_name": "AN"}
+            hall = await made.hall(device)
+            told: list[Radio] = []
+            hall.modem.on_radio = told.append
+            hall.modem._met(packet(), None)
+            assert [(one.name, one.short) for one in told] == [("Ana", "AN")]
+            device.reboot()
+            await hall.until(lambda: hall.ups == 2)
+            nonces = [record["want_config_id"] for record in device.records if "want_config_id" in record]
+            assert nonces == [69420, 69421, 69420]
+
+    asyncio.run(run())
+
+
+def test_a_device_that_does_not_come_to_the_end_of_its_names_is_used_all_the_same() -> None:
+    async def run() -> None:
+        async with made_mesh() as made:
+            device = await made.device()
+            hello = device._hello
+            device._hello = lambda face, nonce: hello(face, nonce) if nonce == 69420 else None  # type: ignore[method-assign]
+            first, second = await made.hall(device), await made.hall(await made.device())
+            first.post(b"\x80 a frame")
+            await second.until(lambda: second.frames)
+            assert first.ups == 1 and not first.downs
+
+    asyncio.run(run())
+
+
 def test_the_driver_says_who_is_near_and_what_became_of_texts() -> None:
     class Owner(Listener):
         def __init__(self) -> None:

@@ -27,6 +27,7 @@ TO_PHONE_MAX = 32
 RECENT_IDS = 20
 IDLE_US = 15 * 60 * 1000000
 BOOT_US = 2000000
+NO_NODES, ONLY_NODES = 69420, 69421  # nonces that mean something
 THROTTLE_US = {facts.PORT_TEXT: 2000000, facts.PORT_TRACEROUTE: 30000000,
                **dict.fromkeys((facts.PORT_ALERT, facts.PORT_POSITION, facts.PORT_WAYPOINT, facts.PORT_TELEMETRY),
                                10000000)}
@@ -242,11 +243,24 @@ class MeshtasticDevice:
             self._packet(face, record["packet"])
 
     def _hello(self, face: _Face, nonce: int) -> None:
-        self.counters["hellos"] += 1
-        self._send(face, {"my_info": {"my_node_num": self.number, "reboot_count": self.counters["reboots"],
-                                      "min_app_version": 30200, "nodedb_count": 1 + len(self.nodes)}})
+        if nonce != ONLY_NODES:
+            self.counters["hellos"] += 1
+            self._send(face, {"my_info": {"my_node_num": self.number, "reboot_count": self.counters["reboots"],
+                                          "min_app_version": 30200, "nodedb_count": 1 + len(self.nodes)}})
         self._send(face, {"node_info": {"num": self.number, "user": self.user, "device_metrics": {
             "battery_level": 101, "voltage": 4.1, "channel_utilization": 3.0, "air_util_tx": 0.5}}})
+        if nonce != ONLY_NODES:
+            self._tell_settings(face)
+        if nonce != NO_NODES:
+            for number, user in sorted(self.nodes.items()):
+                self._send(face, {"node_info": {"num": number, "user": user, "snr": 5.5, "last_heard": 1700000000}})
+        self._send(face, {"config_complete_id": nonce})
+        face.said_hello = True
+        self._active = face
+        while self._to_phone:
+            self._send(face, {"packet": self._to_phone.popleft()})
+
+    def _tell_settings(self, face: _Face) -> None:
         self._send(face, {"metadata": {"firmware_version": self.firmware, "device_state_version": 24, "hw_model": 37,
                                        "hasPKC": True}})
         for index in range(8):
@@ -256,14 +270,6 @@ class MeshtasticDevice:
         self._send(face, {"config": {"device": {"node_info_broadcast_secs": 10800}}})
         self._send(face, {"config": {"network": self._admin.network}})
         self._send(face, {"config": {"lora": self.lora}})
-        if nonce != 69420:
-            for number, user in sorted(self.nodes.items()):
-                self._send(face, {"node_info": {"num": number, "user": user, "snr": 5.5, "last_heard": 1700000000}})
-        self._send(face, {"config_complete_id": nonce})
-        face.said_hello = True
-        self._active = face
-        while self._to_phone:
-            self._send(face, {"packet": self._to_phone.popleft()})
 
     def _packet(self, face: _Face, packet: Record) -> None:
         port = packet["decoded"]["portnum"]
