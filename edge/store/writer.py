@@ -86,7 +86,7 @@ class Writer:
         self._jobs.put(("expire", now_s))
 
     def judge(self, judge: Callable[[str], dict[str, Any] | None], on_judged: OnJudged) -> None:
-        """Have the texts of all messages judged from now on, when the commits that bring them are over, and those before.
+        """Have the texts of all messages judged, those before included, when the commits that bring them are over.
 
         judge(text) runs in this thread; on_judged([(id, found)]) is told what it found, in the loop's.
         """

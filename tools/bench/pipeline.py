@@ -3,9 +3,9 @@
 Counted is the CPU time of the whole node process, all threads, between the first datagram (after a short warm-up) and
 the moment when another process sees the last message in its database. Beside it, in the same run and slice by slice in
 between, the bare rate of signature checks: the same messages through edge.compat.crypto.verify and nothing else. The
-figure is the ratio of both rates. What waits until no more comes, the search index and
-triage (some 70 us a text), is not in it. The sender has a process of its own; it never has more than WINDOW messages under
-way, nor more than QUEUE_BYTES in the node's socket, so that nothing is lost.
+figure is the ratio of both rates. What waits until no more comes, the search index and triage (some 70 us a text), is
+not in it. The sender has a process of its own; it never has more than WINDOW messages under way, nor more than
+QUEUE_BYTES in the node's socket, so that nothing is lost.
 """
 
 from __future__ import annotations
