@@ -261,10 +261,11 @@ class Writer:
 
     def _do_judge(self) -> None:
         """One round; another one goes behind what came meanwhile, until all is judged."""
+        if self._judge is None or self._on_judged is None:
+            return
         found = None
         try:
-            if self._judge is not None and self._on_judged is not None:
-                found = self.store.judge_some(self._judge, JUDGE_ROWS)
+            found = self.store.judge_some(self._judge, JUDGE_ROWS)
         finally:
             self._judging = found is not None
         if found is not None:
