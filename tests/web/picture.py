@@ -1,6 +1,6 @@
 """Make docs/images/page.png for the README: `python -m tests.web.picture`.
 
-The real page, served by the real server: a phone in light beside a screen in dark.
+The page of a real node with two real neighbours: a phone on a quiet day beside a dark screen in an emergency.
 """
 
 from __future__ import annotations
@@ -8,23 +8,25 @@ from __future__ import annotations
 import asyncio
 import base64
 import tempfile
+import time
 from pathlib import Path
 
-from edge.web.server import WebServer
+from edge.core import certs, cosign
+from tests.cli.kit import RealNode, cli_json
+from tests.core.papers import YEAR_S, key_of, signed
 from tests.web.browser import Browser
-from tests.web.fakes import KEY, FakeBus, FakeNode
 from tests.web.test_page import READY
 
 PICTURE = Path(__file__).parents[2] / "docs/images/page.png"
-SCHOOL, CLINIC = b"\x07" * 32, b"\x09" * 32
+NEAR_S = 30
+PLACE = "52.0116,4.3571"
+COMMUNITY = ("community.name=Delft", f"community.stewards={key_of('ann').hex()},{key_of('ben').hex()}",
+             "community.stewards_needed=2", f"alerts.position={PLACE}", "community.key=" + "17" * 32)
 NOTICES = (
-    ("Soup kitchen in the village hall tonight from six. Bring a bowl if you have one. Everybody is welcome.", "Marta",
-     SCHOOL, 11 * 3600),
-    ("The road to the upper village is blocked by a fallen tree after the bridge. The forest track is open.", "",
-     CLINIC, 5 * 3600),
-    ("Found: a bunch of keys with a red ribbon, by the bus stop. They are at the bakery.", "Jonas", KEY, 42 * 60),
-    ("Does anyone have a 12 V charger to lend? My mother's oxygen machine needs one before tonight. "
-     "Mill Lane 4, second door.", "Aisha", KEY, 10),
+    ("school", "Marta", "Soup kitchen in the village hall tonight from six. Bring a bowl if you have one."),
+    ("clinic", "", "The road to the upper village is blocked by a fallen tree at the bridge. Take the forest track."),
+    ("hall", "Jonas", "Found: a bunch of keys with a red ribbon, by the bus stop. They are at the bakery."),
+    ("hall", "Aisha", "Does anyone have a 12 V charger to lend? My mother's oxygen machine needs one before tonight."),
 )
 SIDE_BY_SIDE = (
     "<body style='margin:0;background:#e9e5db;display:flex;gap:28px;padding:28px;align-items:center'>"
@@ -35,33 +37,64 @@ SIDE_BY_SIDE = (
 )  # fmt: skip
 
 
-async def main() -> None:
-    bus = FakeBus()
-    for text, name, author, ago_s in NOTICES:
-        bus.add(text, name, author, ago_s)
-    bus.neighbours = [
-        {"node": SCHOOL.hex(), "name": "School", "link": "lan", "member": True, "for_s": 60},
-        {"node": CLINIC.hex(), "name": "Clinic", "link": "lan", "member": True, "for_s": 60},
-    ]
-    server = WebServer(bus, FakeNode(bus))
-    await server.start("127.0.0.1", 0)
-    with tempfile.TemporaryDirectory() as folder:
-        async with Browser(Path(folder)) as browser:
-            shots = []
-            for width, height, dark in ((360, 740, False), (1140, 740, True)):
-                await browser.size(width, height, dark=dark, phone=width < 500)
-                await browser.open(f"http://localhost:{server.port}/")
-                await browser.until(READY + " && document.querySelectorAll('#peers li').length")
-                shots.append(base64.b64encode(await browser.shot()).decode())
-            await browser.size(1048, 613)
-            await browser.open("about:blank")
-            await browser.eval(f"document.body.outerHTML = `{SIDE_BY_SIDE % tuple(shots)}`")
-            await browser.until("[...document.images].every(image => image.complete)")
-            PICTURE.parent.mkdir(parents=True, exist_ok=True)
-            PICTURE.write_bytes(await browser.shot())
-    await server.stop()
+def certify(folder: Path, clinic: str) -> None:
+    """Let a node send official alerts. clinic: its key."""
+    now_s = int(time.time())
+    payload = certs.payload_of("Delft", bytes.fromhex(clinic), [certs.ALERT], now_s, now_s + YEAR_S)
+    (folder / "paper").write_bytes(signed(cosign.CERTIFICATE, payload, "ann", "ben"))
+    cli_json("--dir", folder / "clinic", "cert", "add", folder / "paper")
+
+
+def fill(folder: Path) -> None:
+    """Wait for the neighbours, then put up what people say."""
+    end_s = time.monotonic() + NEAR_S
+    while len(cli_json("--dir", folder / "hall", "peers")) < 2:
+        assert time.monotonic() < end_s
+        time.sleep(0.1)
+    for node, name, text in NOTICES:
+        cli_json("--dir", folder / node, "board", "post", text, *(("--name", name) if name else ()))
+
+
+def warn(folder: Path) -> None:
+    cli_json("--dir", folder / "clinic", "alert", "send", "Boil all tap water before drinking", "--severity", "severe",
+             "--event", "Drinking water", "--instruction", "Bring it to a rolling boil for one minute.",
+             "--area", f"{PLACE} 5")
+
+
+async def shoot(url: str, folder: Path) -> None:
+    shots = []
+    async with Browser(folder / "browser") as browser:
+        await browser.size(360, 1070, dark=False, phone=True)
+        await browser.open(url)
+        await browser.until(READY + " && document.querySelectorAll('#peers li').length == 2")
+        await browser.until(f"document.querySelectorAll('.notice').length == {len(NOTICES)}")
+        shots.append(base64.b64encode(await browser.shot()).decode())
+        await browser.size(1140, 860, dark=True)
+        await asyncio.to_thread(warn, folder)
+        await browser.until("!document.getElementById('alerts').hidden")
+        await browser.until("!document.getElementById('situation').hidden")
+        shots.append(base64.b64encode(await browser.shot()).decode())
+        await browser.size(1048, 860)
+        await browser.open("about:blank")
+        await browser.eval(f"document.body.outerHTML = `{SIDE_BY_SIDE % tuple(shots)}`")
+        await browser.until("[...document.images].every(image => image.complete)")
+        PICTURE.write_bytes(await browser.shot())
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for one in ("hall", "school", "clinic", "browser"):
+            (folder / one).mkdir(mode=0o700)
+        with RealNode(folder / "school", *COMMUNITY, "node.name=School") as school, \
+             RealNode(folder / "clinic", *COMMUNITY, "node.name=Clinic") as clinic:
+            peers = ",".join(f"127.0.0.1:{node.ready['links']['lan']}" for node in (school, clinic))
+            with RealNode(folder / "hall", *COMMUNITY, "node.name=Mill House", f"lan.peers={peers}") as hall:
+                certify(folder, clinic.ready["node"])
+                fill(folder)
+                asyncio.run(shoot(hall.ready["web"] + "/", folder))
     print(f"{PICTURE}: {PICTURE.stat().st_size} bytes")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
