@@ -216,12 +216,16 @@ class Engine:
             if held != wanted:
                 break
             same += 1
+        return self._keep(same)
+
+    def _keep(self, count: int) -> int:
+        """Have the context forget all tokens after these; gives how many are left."""
         memory = self._c.llama_get_memory(self._context)
-        if not self._c.llama_memory_seq_rm(memory, 0, same, -1):  # a recurrent model can't forget a part
-            self._c.llama_memory_clear(memory, True)
-            same = 0
-        del self._held[same:]
-        return same
+        if not self._c.llama_memory_seq_rm(memory, 0, count, -1):  # a recurrent model can't forget a part
+            self._c.llama_memory_clear(memory, False)  # without its numbers, which nobody reads and are many megabytes
+            count = 0
+        del self._held[count:]
+        return count
 
     def _compute(self, tokens: list[int]) -> None:
         data = (self._c.llama_token * len(tokens))(*tokens)
@@ -235,8 +239,7 @@ class Engine:
         code = self._c.llama_decode(self._context, self._c.llama_batch_get_one(tokens, count))
         if code == 0:
             return
-        self._c.llama_memory_clear(self._c.llama_get_memory(self._context), True)
-        self._held.clear()
+        self._keep(len(self._held))  # nothing of this step
         if code == _ABORTED:
             raise Cancelled
         raise Refused("unavailable", f"llama.cpp can't compute this (error {code})", "ask again, or for another model")
@@ -290,7 +293,7 @@ class Engine:
         c = self._c
         memory = c.llama_get_memory(self._pooled)
         if memory:
-            c.llama_memory_clear(memory, True)
+            c.llama_memory_clear(memory, False)
         data = (c.llama_token * len(tokens))(*tokens)
         code = c.llama_decode(self._pooled, c.llama_batch_get_one(data, len(tokens)))
         if code == _ABORTED:

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 LAST_WORDS_BYTES = 2000
 _ABOVE = 16  # the parent's copies stand clear of the numbers that the child gets
 _SCRIPT = os.path.abspath(worker.__file__)
-# threads of a computation sleep while they wait: by default they spin, which beside other work costs a hundredfold
+# threads of a computation that wait for each other spin for some microseconds and then sleep: by default they spin for
+# milliseconds, which beside other work costs a hundredfold; without any spinning two threads are slower than one
 _ENVIRONMENT = {
-    "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1",
+    "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "300", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1",
     "LANG": "C.UTF-8",
 }  # fmt: skip
 

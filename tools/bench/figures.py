@@ -16,16 +16,18 @@ class NotHere(Exception):
 
 
 class Figure:
-    """One measured number. goal with least=True is a lower bound, else an upper one; None: shown for comparison."""
+    """One measured number. goal with least=True is a lower bound, else an upper one; None: shown for comparison.
+    doubt: why a goal that is missed says nothing about Waypost; it counts as missed all the same."""
 
     def __init__(self, name: str, value: float, unit: str, goal: float | None = None, *, least: bool = False,
-                 note: str = "") -> None:
+                 note: str = "", doubt: str = "") -> None:
         self.name = name
         self.value = value
         self.unit = unit
         self.goal = goal
         self.least = least
         self.note = note
+        self.doubt = doubt
 
     @property
     def ok(self) -> bool:
@@ -39,6 +41,8 @@ class Figure:
         out: dict[str, Any] = {"name": self.name, "value": float(f"{self.value:.4g}"), "unit": self.unit}
         if self.goal is not None:
             out |= {"goal": self.goal, "goal_is": "least" if self.least else "most", "ok": self.ok}
+        if self.doubt and not self.ok:
+            out["doubt"] = self.doubt
         return out | ({"note": self.note} if self.note else {})
 
 
@@ -75,12 +79,13 @@ def table(facts: dict[str, Any], figures: list[Figure], missing: list[dict[str, 
     rows = [("figure", "measured", "goal", "")]
     for one in figures:
         goal = "" if one.goal is None else f"{'>=' if one.least else '<='} {one.goal:g}"
-        verdict = "" if one.goal is None else "ok" if one.ok else "MISSED"
+        verdict = "" if one.goal is None else "ok" if one.ok else "missed?" if one.doubt else "MISSED"
         rows.append((one.name, f"{one.value:.4g} {one.unit}", goal, verdict))
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     lines = [f"{name}: {value}" for name, value in facts.items()] + [""]
     lines += ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines += [f"{one.name}: {one.note}" for one in figures if one.note]
+    lines += [f"{one.name}: missed?: {one.doubt}" for one in figures if one.doubt and not one.ok]
     lines += [f"not measured: {one['name']}: {one['reason']}" for one in missing]
     return "\n".join(lines)
 

@@ -56,7 +56,7 @@ class RealNode:
 
     def cpu_s(self) -> float:
         """CPU seconds of the whole process since exec, ended threads and the time before the last exec included."""
-        return time.clock_gettime((~self.pid << 3) | 2)  # clock_getcpuclockid(3)
+        return cpu_s(self.pid)
 
     def rss_kib(self) -> int:
         """VmRSS now, in KiB."""
@@ -110,6 +110,23 @@ class RealNode:
                 if line.startswith(name + ":"):
                     return line.split()[1]
         raise NotHere(f"/proc shows no {name}")
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process since it began, ended threads included."""
+    return time.clock_gettime((~pid << 3) | 2)  # clock_getcpuclockid(3)
+
+
+def waited_s(pid: int) -> float:
+    """Seconds that threads of a process were ready to run and something else ran: what other processes took from it."""
+    total_ns = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as file:
+                total_ns += int(file.read().split()[1])
+        except FileNotFoundError:
+            continue  # it has just ended
+    return total_ns / 1e9
 
 
 def wait_rows(path: str, count: int, seconds: float) -> float:
