@@ -90,6 +90,27 @@ async def test_cancel_while_it_writes_and_while_it_reads(small: str, tmp_path: P
         assert here.pid == pid, "the same worker all along"
 
 
+async def test_what_was_computed_before_a_cancel_stays_and_is_right(small: str, tmp_path: Path) -> None:
+    async with place(tmp_path, small, context=2048) as here:
+        job = chat("word " * 390, temperature_milli=0)
+        alone = (await here.ask(job)).text
+        for number in range(40):
+            other = await here.ask(chat(f"{number}"))  # nothing is left of the long prompt
+            items = here.models.stream(job, None)
+            task = asyncio.ensure_future(anext(items))
+            await asyncio.sleep(0.01 * (number % 20))
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await items.aclose()
+            said = await here.ask(job)
+            assert said.text == alone
+            if 64 <= said.end["reused_tokens"] < said.end["prompt_tokens"] - 1:
+                break
+        else:
+            raise AssertionError("no cancel fell into the prompt")
+        assert other.end["tokens"] == 20
+
+
 async def test_killed_in_the_middle_of_an_answer(small: str, tmp_path: Path) -> None:
     async with place(tmp_path, small, context=2048) as here:
         items = here.models.stream(chat(**ENDLESS), None)
