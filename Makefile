@@ -1,7 +1,7 @@
 # make run    set everything up, run a node with embedded defaults: SQLite, LAN, page at http://localhost:8080
 # make test   set everything up, run all checks and tests
 # make venv   the set-up alone, into .venv
-# make triage train the triage model anew, and compare its figures with those promised
+# make triage DATA=FILE  train the triage model anew on these messages, and compare its figures with those promised
 # make models        build llama-cpp-python for this machine (once, into WHEELS) and install it: local models
 # make models-arm64  the same for the SD-card image, built here for arm64
 # make image         the SD-card image and the update bundle, into .cache/image (docs/IMAGE.md)
@@ -92,11 +92,11 @@ core: $(VENV)/.dev-ready
 bench: $(VENV)/.run-ready
 	$(BIN)/waypost bench
 
-SHARED ?= $(firstword $(wildcard ../shared ../../shared))
-
 triage: $(VENV)/.dev-ready
+	@test -n "$(DATA)" || { echo "make triage DATA=FILE: the labelled messages are not part of this; docs/TRIAGE.md" \
+		"says where they are from" >&2; exit 2; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train]'
-	$(BIN)/python -m tools.dev.triage_train $(SHARED)/data/disaster-messages/messages.csv.xz --check
+	$(BIN)/python -m tools.dev.triage_train "$(DATA)" --check
 
 models: $(VENV)/.models-ready
 

@@ -241,6 +241,10 @@ class ModelsPort(Protocol):
         Raises NotFound, CapacityExceeded, Unavailable, BadRequest.
         """
 
+
+class SupplyPort(Protocol):
+    """Where models come from and who gets them, as services see it."""
+
     def blob_list(self, blob: str) -> Iterator[bytes]:
         """The list of a model file's chunks, in pieces. Raises NotFound."""
 

@@ -72,6 +72,7 @@ class Run:
         self.panel: Any = None
         self.web: Any = None
         self.models: Any = None
+        self.supply: Any = None
         self.desk: Any = None
 
     async def until_stopped(self) -> None:
@@ -163,6 +164,7 @@ class Run:
         await self.control.stop()
         await self.tasks.stop()
         if self.models is not None:
+            await self.supply.close()
             await self.models.close()
         await self.bus.close()
         if self.desk is not None:
@@ -185,14 +187,16 @@ class Run:
 
     def _provide_models(self) -> None:
         from edge.models.front import BEAT_S, Models
+        from edge.models.supply import Supply
         from edge.services.blobs import Blobs
         from edge.services.models import ModelServices
 
         self.models = models = Models(self.directory, self.config.section("models"), self.log)
         ModelServices(self.bus, models).provide()
-        for service in Blobs(self.bus, self.node, models).services():
+        self.supply = supply = Supply(models.catalogue, self.log, lambda: models.changed())
+        for service in Blobs(self.bus, self.node, supply).services():
             service.provide(self.bus)
-        models.watch_sticks(self._on_sticks)
+        supply.watch_sticks(self._on_sticks)
         self.tasks.start("models", lambda beat: models.follow(self.bus, beat), quiet_ms=2000 * BEAT_S)
 
     def _on_sticks(self, offers: list[dict[str, Any]]) -> None:

@@ -25,8 +25,8 @@ MODULES = (  # with what they import from elsewhere
     "tools.run", "boards.parts.files", "edge.emergency.body", "edge.emergency.panel", "edge.emergency.probes",
     "edge.services", "edge.triage.judge", "edge.services.short", "edge.services.waterfall",
     "edge.library.search", "edge.services.rerank", "edge.services.models", "edge.services.blobs", "edge.models.front",
-    "edge.models.host", "edge.models.sticks", "edge.web.app", "edge.web.server", "json", "inspect", "subprocess",
-    "concurrent.futures.thread", "encodings.ascii",
+    "edge.models.supply", "edge.models.host", "edge.models.sticks", "edge.web.app", "edge.web.server",
+    "json", "inspect", "subprocess", "concurrent.futures.thread", "encodings.ascii",
 )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MODELS_MAX = 64
 NAME_CHARS_MAX = 48
 FREE_BYTES_MIN = 128 << 20  # left on the disk for messages
+WRITTEN_S = 60  # what was written to so lately may not be whole yet
 END = ".model"
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 _ID_DIGITS_MIN = 8
@@ -134,8 +135,9 @@ class Catalogue:
     # --- adding and removing
 
     def make_room(self, size: int, keep: str = "") -> list[str]:
-        """See that `size` bytes more fit quota and disk. What was fetched in part goes first, but for the blob `keep`,
-        then unpinned models; gives the names of these. Raises CapacityExceeded, and then no model has gone.
+        """See that `size` bytes more fit quota and disk. What belongs to no model goes first (fetched in part, left over),
+        but for the blob `keep`, then unpinned models; gives the names of these. Raises CapacityExceeded, and then no
+        model has gone.
         """
         os.makedirs(os.path.join(self.directory, "blobs"), mode=0o700, exist_ok=True)
         if self._free_bytes() < size:
@@ -159,11 +161,18 @@ class Catalogue:
         return min(self.quota_bytes - self.used_bytes(), disk.f_bavail * disk.f_frsize - FREE_BYTES_MIN)
 
     def _drop_parts(self, keep: str) -> None:
+        """Remove the files that belong to no model, but for what somebody may be writing now."""
         known = {keep, *(record.blob for record in self.records())}
-        for name in os.listdir(os.path.join(self.directory, "blobs")):
-            blob, _, end = name.partition(".")
-            if blob not in known and end in ("part", "have", "chunks"):
-                os.unlink(self.path(blob, "." + end))
+        strays: dict[str, list[os.DirEntry[str]]] = {}
+        with os.scandir(os.path.join(self.directory, "blobs")) as files:
+            for file in files:
+                blob = file.name.partition(".")[0]
+                if blob not in known:
+                    strays.setdefault(blob, []).append(file)
+        for parts in strays.values():
+            if all(abs(time.time() - one.stat().st_mtime) > WRITTEN_S for one in parts):
+                for one in parts:
+                    os.unlink(one.path)
 
     def used_bytes(self) -> int:
         """Bytes of all files here, those being fetched too."""

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from edge.ports import BusPort
 
 SOURCES_MAX = 4
-CALL_BYTES = 160_000  # asked for in one call: what the queue of a link holds for the bulk lane
 FAILURES_MAX = 6  # of one source in a row, then it is asked no more
 LIST_BYTES_MAX = 4 << 20
 CALL_MS = 30_000
@@ -61,7 +60,7 @@ class Fetch:
         """Fetch it all; gives the model that it has become. Raises Unavailable, CapacityExceeded, NotFound."""
         listed = await self._list()
         self.bytes = listed.size
-        self._open(listed)
+        await _beside(self._open, listed)
         try:
             while True:
                 await self._fill(listed)
@@ -106,7 +105,7 @@ class Fetch:
             except (BusError, TypeError) as error:
                 refused = error if isinstance(error, BusError) else Unavailable("a neighbour sent no list")
                 continue
-            self._catalogue.make_room(listed.size, keep=self.blob)
+            await _beside(self._catalogue.make_room, listed.size, self.blob)
             write(self._catalogue.path(self.blob, ".chunks"), data)
             return listed
         raise refused
@@ -192,25 +191,23 @@ class Fetch:
                 self._missing.appendleft(number)
 
     async def _take(self, source: bytes, listed: Chunks, number: int) -> bytes:
-        """One chunk, in as many calls as it takes."""
+        """One chunk."""
         at, length = listed.place(number)
-        end, data = at + length, bytearray()
-        while at < end:
-            params: dict[str, Any] = {"id": self.blob, "at": at, "length": min(CALL_BYTES, end - at)}
-            pieces: Any = self._bus.stream("blob.read@1", params, to=source, deadline_ms=CALL_MS)
-            try:
-                async for place, piece in pieces:
-                    if place != at or len(piece) > end - at:
-                        raise Unavailable("a piece was lost on the way")
-                    data += piece
-                    at += len(piece)
-            except (TypeError, ValueError):
-                self._bad.add(source)
-                raise Unavailable("a neighbour sent something else than bytes") from None
-            finally:
-                await pieces.aclose()
-            if at < params["at"] + params["length"]:
-                raise Unavailable("a neighbour sent less than it was asked for")
+        data = bytearray()
+        params = {"id": self.blob, "at": at, "length": length}
+        pieces: Any = self._bus.stream("blob.read@1", params, to=source, deadline_ms=CALL_MS)
+        try:
+            async for place, piece in pieces:
+                if place != at + len(data) or len(data) + len(piece) > length:
+                    raise Unavailable("a piece was lost on the way")
+                data += piece
+        except (TypeError, ValueError):
+            self._bad.add(source)
+            raise Unavailable("a neighbour sent something else than bytes") from None
+        finally:
+            await pieces.aclose()
+        if len(data) < length:
+            raise Unavailable("a neighbour sent less than it was asked for")
         return bytes(data)
 
     async def _put(self, source: bytes, listed: Chunks, number: int, data: bytes) -> None:
@@ -234,6 +231,6 @@ class Fetch:
             self._missing.append(number)
 
 
-async def _beside(work: Callable[[], Any]) -> Any:
+async def _beside(work: Callable[..., Any], *given: Any) -> Any:
     """Run something that reads the disk or hashes beside the loop."""
-    return await asyncio.get_running_loop().run_in_executor(None, work)
+    return await asyncio.get_running_loop().run_in_executor(None, work, *given)

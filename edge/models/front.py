@@ -9,24 +9,21 @@ from __future__ import annotations
 import asyncio
 import os
 
-from edge.errors import BadRequest, BusError, CapacityExceeded, NotFound, Unavailable
-from edge.models.catalogue import Catalogue, name_of
+from edge.errors import BadRequest, BusError, NotFound
+from edge.models.catalogue import Catalogue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable
     from typing import Any
 
     from edge.models.catalogue import Record
-    from edge.models.fetch import Fetch
     from edge.models.host import Host
     from edge.models.session import Session
-    from edge.models.sticks import Sticks
     from edge.ports import BusPort
 
 FOLDER = "models"
 POLICIES = ("none", "small", "full")
-PROGRESS_S = 0.5
 BEAT_S = 300  # of the follower, which else sleeps as long as nothing changes
 _SETTING = {"chat": "chat", "complete": "chat", "embed": "embed"}
 
@@ -41,9 +38,6 @@ class Models:
         self.changed: Callable[[], None] = lambda: None  # to be set: called when there are other models than before
         self._host: Host | None = None
         self._policy = ("full", "")
-        self._sticks: Sticks | None = None
-        self._taking: dict[str, list[int]] = {}  # offers that are being copied: bytes so far, all bytes
-        self._fetches: dict[str, tuple[Fetch, asyncio.Task[Record]]] = {}
 
     @property
     def session(self) -> Session | None:
@@ -76,92 +70,6 @@ class Models:
         finally:
             await parts.aclose()
 
-    # --- from and for others
-
-    def blob_list(self, blob: str) -> Iterator[bytes]:
-        from edge.models import giving
-
-        return giving.pieces_of_list(self.catalogue, blob)
-
-    def blob_bytes(self, blob: str, at: int, length: int) -> Iterator[list[Any]]:
-        from edge.models import giving
-
-        return giving.pieces(self.catalogue, blob, at, length)
-
-    async def fetch(self, bus: BusPort, blob: str, name: str,
-                    find: Callable[[set[bytes]], Awaitable[list[bytes]]]) -> AsyncGenerator[dict[str, Any], None]:
-        from edge.models.fetch import Fetch
-
-        if blob not in self._fetches:
-            if self._fetches:
-                busy = next(iter(self._fetches.values()))[0].name
-                raise CapacityExceeded(f"{busy} is being fetched", hint="wait until it is here")
-            fetch = Fetch(self.catalogue, bus, blob, name, find)
-            task = asyncio.get_running_loop().create_task(fetch.run())
-            self._fetches[blob] = (fetch, task)
-            task.add_done_callback(lambda done: self._fetched(blob, done))
-        fetch, task = self._fetches[blob]
-        while not task.done():
-            yield fetch.row()
-            await asyncio.sleep(PROGRESS_S)
-        yield {"end": task.result().row()}
-
-    def watch_sticks(self, told: Callable[[list[dict[str, Any]]], None]) -> None:
-        """Offer what is on sticks from now on; told(offers) when that changes."""
-        from edge.models.sticks import Sticks
-
-        self._sticks = Sticks(told)
-        self._sticks.start()
-
-    def offers(self) -> list[dict[str, Any]]:
-        known = {(record.name, record.bytes) for record in self.catalogue.records()}
-        return [one | {"have": self._taking[one["offer"]][0] if one["offer"] in self._taking else None,
-                       "here": (name_of(one["name"]), one["bytes"]) in known}
-                for one in (self._sticks.offers if self._sticks is not None else [])]
-
-    async def take(self, offer: str) -> AsyncGenerator[dict[str, Any], None]:
-        from edge.models.adding import add_file
-
-        if self._sticks is None:
-            raise NotFound("no stick offers that now", where="offer")
-        path = self._sticks.path(offer)
-        if offer in self._taking:
-            raise CapacityExceeded("that is being copied already", hint="models.offers tells how far it is")
-        done = self._taking[offer] = [0, 0]
-
-        def told(have: int, size: int) -> None:
-            done[:] = have, size
-
-        task = asyncio.ensure_future(asyncio.get_running_loop().run_in_executor(
-            None, lambda: add_file(self.catalogue, path, pinned=False, told=told)))
-        task.add_done_callback(lambda ended: self._taken(offer, ended))  # also when nobody listens
-        while not task.done():
-            yield {"have": done[0], "bytes": done[1]}
-            await asyncio.wait([task], timeout=PROGRESS_S)
-        try:
-            record = task.result()
-        except OSError as error:
-            raise Unavailable(f"the stick can't be read: {error.strerror}", hint="plug it in again") from None
-        yield {"end": record.row()}
-
-    def _taken(self, offer: str, task: asyncio.Future[Record]) -> None:
-        del self._taking[offer]
-        if task.exception() is not None:
-            self._log("warning", f"models: nothing was taken from the stick: {task.exception()}")
-        else:
-            self._log("info", f"models: {task.result().name} was taken from a stick")
-            self.changed()
-
-    def _fetched(self, blob: str, task: asyncio.Task[Record]) -> None:
-        fetch, _ = self._fetches.pop(blob)
-        if task.cancelled():
-            return
-        if task.exception() is not None:
-            self._log("warning", f"models: {fetch.name} was not fetched: {task.exception()}")
-            return
-        self._log("info", f"models: {fetch.name} is here as {task.result().name}")
-        self.changed()
-
     def set_policy(self, policy: str, why: str) -> None:
         """What may run from now on: one of POLICIES."""
         self._policy = (policy, why)
@@ -186,12 +94,6 @@ class Models:
 
     async def close(self) -> None:
         """End what goes on, and wait until the worker has gone."""
-        if self._sticks is not None:
-            self._sticks.stop()
-        tasks = [task for _, task in self._fetches.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         if self._host is not None:
             await self._host.close()
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from typing import Any
 
-    from edge.ports import BusPort, Caller, ModelsPort, NodePort
+    from edge.ports import BusPort, Caller, NodePort, SupplyPort
 
 READ_BYTES_MAX = 1 << 20
 NEAR_MS = 5000
@@ -31,10 +31,10 @@ _NAME_BYTES_MAX = 64
 class Blobs:
     """The handlers. changed(): called when the models of this node are others than before."""
 
-    def __init__(self, bus: BusPort, node: NodePort, models: ModelsPort) -> None:
+    def __init__(self, bus: BusPort, node: NodePort, supply: SupplyPort) -> None:
         self._bus = bus
         self._node = node
-        self._models = models
+        self._supply = supply
 
     def services(self) -> list[Service]:
         """What this part provides."""
@@ -55,11 +55,11 @@ class Blobs:
         ]
 
     async def chunks(self, caller: Caller, id: str) -> AsyncIterator[bytes]:
-        for piece in self._models.blob_list(_hex(id)):
+        for piece in self._supply.blob_list(_hex(id)):
             yield piece
 
     async def read(self, caller: Caller, id: str, at: int, length: int) -> AsyncIterator[list[Any]]:
-        for piece in self._models.blob_bytes(_hex(id), at, length):
+        for piece in self._supply.blob_bytes(_hex(id), at, length):
             yield piece
 
     async def near(self, caller: Caller) -> list[dict[str, Any]]:
@@ -80,7 +80,7 @@ class Blobs:
             return [bytes.fromhex(row["node"]) for row in await self._ask_all(known)
                     if any(one["id"] == blob for one in row["models"])]
 
-        items = self._models.fetch(self._bus, blob, name, find)
+        items = self._supply.fetch(self._bus, blob, name, find)
         try:
             async for item in items:
                 yield item
@@ -88,10 +88,10 @@ class Blobs:
             await items.aclose()  # type: ignore[attr-defined]
 
     async def offers(self, caller: Caller) -> list[dict[str, Any]]:
-        return self._models.offers()
+        return self._supply.offers()
 
     def take(self, caller: Caller, offer: str) -> AsyncIterator[dict[str, Any]]:
-        return self._models.take(offer)
+        return self._supply.take(offer)
 
     async def _ask_all(self, known: Any) -> list[dict[str, Any]]:
         """What each neighbour has, but for those known already; one that does not answer has nothing."""

@@ -12,6 +12,7 @@ from edge.models.adding import add_file
 from edge.models.catalogue import Catalogue, Record
 from edge.models.front import Models
 from edge.models.host import Host
+from edge.models.supply import Supply
 
 SETTINGS = {"chat": "", "embed": "", "context": 512, "memory_mb": 0, "small_mb": 400, "threads": 1, "idle_s": 60,
             "quota_mb": 1000}
@@ -70,6 +71,8 @@ class Place:
         self.settings = SETTINGS | settings
         self.models = Models(str(directory), self.settings, lambda level, text: self.log.append((level, text)))
         self.catalogue: Catalogue = self.models.catalogue
+        self.supply = Supply(self.catalogue, lambda level, text: self.log.append((level, text)),
+                             lambda: self.models.changed())
 
     def add(self, path: str, name: str | None = None, pinned: bool = True) -> Record:
         return add_file(self.catalogue, path, name=name, pinned=pinned)
@@ -98,4 +101,5 @@ async def place(directory: Path, *paths: str, **settings: Any) -> AsyncIterator[
     try:
         yield one
     finally:
+        await one.supply.close()
         await one.models.close()

@@ -84,6 +84,22 @@ def test_a_changed_file_is_never_opened(tiny: str, tmp_path: Path) -> None:
         here.open(here.find("tiny"))
 
 
+def test_what_belongs_to_no_model_makes_room_once_nobody_writes_to_it(tiny: str, tmp_path: Path) -> None:
+    here = catalogue(tmp_path)
+    record = add_file(here, tiny, pinned=True)
+    old, young = "aa" * 32, "bb" * 32
+    for blob, end in ((old, ""), (old, ".chunks"), (young, ".part"), (young, ".chunks")):
+        Path(here.path(blob, end)).write_bytes(bytes(100_000))
+        if (blob, end) != (young, ".part"):
+            os.utime(here.path(blob, end), (1, 1))
+    here.quota_bytes = here.used_bytes()
+    here.make_room(10_000)
+    assert sorted(os.listdir(tmp_path / "models/blobs")) == sorted(
+        [record.blob, record.blob + ".chunks", young + ".part", young + ".chunks"])
+    with pytest.raises(CapacityExceeded):
+        here.make_room(500_000)
+
+
 def test_unpinned_models_make_room_and_pinned_ones_stay(tmp_path: Path) -> None:
     paths = [random_gguf.write(str(tmp_path / f"m{n}.gguf"), seed=n) for n in range(4)]
     size = os.path.getsize(paths[0])

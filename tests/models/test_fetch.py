@@ -14,7 +14,7 @@ import pytest
 from edge.bus.bus import Bus
 from edge.errors import BadRequest, BusError, CapacityExceeded, NotFound, Unavailable
 from edge.models import fetch as fetching
-from edge.models import front
+from edge.models import supply
 from edge.ports import MEMBER
 from edge.services.blobs import Blobs
 from edge.services.models import ModelServices
@@ -47,7 +47,7 @@ class Near:
         self.bus = bus
         self.world = world
         ModelServices(bus, here.models).provide()
-        for service in Blobs(bus, self, here.models).services():  # type: ignore[arg-type]
+        for service in Blobs(bus, self, here.supply).services():  # type: ignore[arg-type]
             service.provide(bus)
 
     def peers(self) -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ def spoil(path: str, at: int) -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "LOOK_S", 0.05)
     monkeypatch.setattr(fetching, "LOST_S_MAX", 0.3)
-    monkeypatch.setattr(front, "PROGRESS_S", 0.02)
+    monkeypatch.setattr(supply, "PROGRESS_S", 0.02)
 
 
 async def test_from_two_at_once(small: str, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ async def test_one_goes_and_comes_back(small: str, tmp_path: Path, monkeypatch: 
     async with village(tmp_path, small, "hall", "mill") as (world, (hall, _mill)):
         breaks_off(world, 5, monkeypatch)
         task = asyncio.ensure_future(hall.fetch("small"))
-        fetches = hall.here.models._fetches
+        fetches = hall.here.supply._fetches
         await until(lambda: fetches and sum(next(iter(fetches.values()))[0]._have) == 5)
         await asyncio.sleep(0.2)
         assert not task.done()

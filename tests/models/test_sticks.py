@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import BadRequest, NotFound, Unavailable
-from edge.models import front, sticks
+from edge.models import sticks, supply
 from edge.services.blobs import Blobs
 from edge.web.sticks import StickPages
 from tests.bus.joined import World
@@ -34,18 +34,18 @@ def test_offered_as_soon_as_it_is_mounted(tiny: str, tmp_path: Path) -> None:
 
 
 async def test_taken_in(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(front, "PROGRESS_S", 0.01)
+    monkeypatch.setattr(supply, "PROGRESS_S", 0.01)
     monkeypatch.setattr(sticks.Sticks, "_places", lambda _self: [os.path.dirname(tiny)])
     async with place(tmp_path) as here:
         told = asyncio.Event()
         changes: list[int] = []
         here.models.changed = lambda: changes.append(len(here.catalogue.records()))
-        here.models.watch_sticks(lambda _offers: told.set())
+        here.supply.watch_sticks(lambda _offers: told.set())
         await asyncio.wait_for(told.wait(), 10)
-        offers = here.models.offers()
+        offers = here.supply.offers()
         with pytest.raises(NotFound, match="no stick offers that"):
-            await anext(here.models.take("nothing"))
-        items = [item async for item in here.models.take(offers[0]["offer"])]
+            await anext(here.supply.take("nothing"))
+        items = [item async for item in here.supply.take(offers[0]["offer"])]
         assert items[-1]["end"]["name"] == "tiny" and not items[-1]["end"]["pinned"] and changes == [1]
         assert here.catalogue.find("tiny").bytes == offers[0]["bytes"]
 
@@ -53,25 +53,25 @@ async def test_taken_in(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 async def test_pulled_out_meanwhile(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sticks.Sticks, "path", lambda _self, _offer: str(tmp_path / "gone.gguf"))
     async with place(tmp_path) as here:
-        here.models.watch_sticks(lambda _offers: None)
+        here.supply.watch_sticks(lambda _offers: None)
         with pytest.raises(Unavailable, match="can't be read"):
-            async for _ in here.models.take("x"):
+            async for _ in here.supply.take("x"):
                 pass
         assert here.catalogue.records() == []
 
 
 async def test_the_page_offers_and_takes(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(front, "PROGRESS_S", 0.01)
+    monkeypatch.setattr(supply, "PROGRESS_S", 0.01)
     monkeypatch.setattr(sticks.Sticks, "_places", lambda _self: [os.path.dirname(tiny)])
     world = World()
     async with place(tmp_path) as here:
         bus = world.add("hall")
-        for service in Blobs(bus, None, here.models).services():  # type: ignore[arg-type]
+        for service in Blobs(bus, None, here.supply).services():  # type: ignore[arg-type]
             service.provide(bus)
         pages = StickPages(bus)
         assert await pages.offers() == {"offers": []}
         told = asyncio.Event()
-        here.models.watch_sticks(lambda _offers: told.set())
+        here.supply.watch_sticks(lambda _offers: told.set())
         await asyncio.wait_for(told.wait(), 10)
         (offer,) = (await pages.offers())["offers"]
         assert offer == {"offer": offer["offer"], "name": "tiny", "bytes": 146560, "have": None,
@@ -83,6 +83,6 @@ async def test_the_page_offers_and_takes(tiny: str, tmp_path: Path, monkeypatch:
             await pages.take(b'{"offer": "another"}')
         assert await pages.take(json.dumps({"offer": offer["offer"]}).encode()) == {"taking": True}
         await until(lambda: here.catalogue.records())
-        await until(lambda: not here.models._taking)
+        await until(lambda: not here.supply._taking)
         assert (await pages.offers())["offers"][0]["here"] is True
         await bus.close()
