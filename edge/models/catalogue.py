@@ -135,7 +135,7 @@ class Catalogue:
     # --- adding and removing
 
     def make_room(self, size: int, keep: str = "") -> list[str]:
-        """See that `size` bytes more fit quota and disk. What belongs to no model goes first (fetched in part, left over),
+        """See that `size` bytes more fit quota and disk. What belongs to no model goes first (fetched in part, say),
         but for the blob `keep`, then unpinned models; gives the names of these. Raises CapacityExceeded, and then no
         model has gone.
         """

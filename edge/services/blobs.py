@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from typing import Any
 
-    from edge.ports import BusPort, Caller, NodePort, SupplyPort
+    from edge.model_ports import SupplyPort
+    from edge.ports import BusPort, Caller, NodePort
 
 READ_BYTES_MAX = 1 << 20
 NEAR_MS = 5000

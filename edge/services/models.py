@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from typing import Any
 
-    from edge.ports import BusPort, Caller, ModelsPort
+    from edge.model_ports import ModelsPort
+    from edge.ports import BusPort, Caller
 
 MESSAGES_MAX = 64
 PROMPT_BYTES_MAX = 24000
