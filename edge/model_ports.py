@@ -1,4 +1,4 @@
-"""The local models and their supply as services see them: protocols only, beside edge/ports.py, read by the type checker."""
+"""The local models and their supply as services see them: protocols only, as in edge/ports.py, for the type checker."""
 
 from __future__ import annotations
 
