@@ -19,8 +19,10 @@ def alert_lines(row: dict[str, Any]) -> list[str]:
     ended = "" if row["state"] == "stands" else f"  {row['state'].upper()} by {row['by'][:16]}"
     said = row["texts"][0]
     lines = [f"{row['id'][:16]}  {word}  {when(row['time_ms'])}  until {when(row['expires_s'] * 1000)}{ended}",
-             f"  {clean(said.get('headline') or said.get('event') or '(no text)')}",
-             f"  {', '.join(row[name] for name in ('severity', 'urgency', 'certainty'))}; {_HERE[row['here']]}"]
+             f"  {clean(said.get('headline') or said.get('event') or '(no text)')}"]
+    if row["kind"] == "cancel":
+        return [*lines, f"  cancels {' '.join(row['references'])}; by {row['author'][:16]}"]
+    lines.append(f"  {', '.join(row[name] for name in ('severity', 'urgency', 'certainty'))}; {_HERE[row['here']]}")
     if row["areas"]:
         lines.append("  for " + clean("; ".join(row["areas"])))
     for text in row["texts"]:
@@ -41,7 +43,7 @@ def person_lines(row: dict[str, Any], now_ms: int) -> list[str]:
     if row["note"]:
         lines.append(f"{'':12}{clean(row['note'])}")
     for one in row["said"]:
-        if one["author"] != row["author"] or one["time_ms"] != row["time_ms"]:
-            lines.append(f"{'':12}but {'needs help' if one['state'] == 'help' else 'safe'} says "
+        if one["state"] != row["state"]:
+            lines.append(f"{'':12}but {'needs help' if one['state'] == 'help' else 'safe'}, says "
                          f"{clean(one['where']) or one['author'][:16]}, {ago(now_ms - one['time_ms'])} ago")
     return lines

@@ -211,10 +211,16 @@ class Keeper:
             return "nothing has been found out yet"
         if not because:
             return "nothing says otherwise"
-        said: str = words(because, over)
-        return said + (f" (at the {VIAS[self._person_by]})" if because[0][0] == "person" else "")
+        return self._said(because, over)
 
     # --- inside
+
+    def _said(self, because: list[tuple[str, int]], over: bool) -> str:
+        """Reasons in words, with where the person among them stands, whose reason is the first."""
+        first, more, rest = words(because, over).partition("; ")
+        if because and because[0][0] == "person":
+            first += f" (at the {VIAS[self._person_by]})"
+        return str(first + more + rest)
 
     def _carry_out(self, again: bool = False) -> None:
         """Tell and keep the transitions, work out the policy, set the alarm. again: tell even where nothing changed."""
@@ -241,9 +247,7 @@ class Keeper:
 
     def _tell(self, one: Any) -> None:
         states = table.STATES[one.axis]
-        why = words(one.because, one.over)
-        if one.because and one.because[0][0] == "person":
-            why += f" (at the {VIAS[self._person_by]})"
+        why = self._said(one.because, one.over)
         grave = one.axis == table.CONDITION and one.new == table.EMERGENCY
         self._log("warning" if grave else "info",
                   f"{AXES[one.axis]}: {states[one.old]} -> {states[one.new]}: {why}")

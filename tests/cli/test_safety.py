@@ -15,6 +15,7 @@ import xmlschema
 from tests.cli.kit import RealNode, cli, cli_json
 from tests.conftest import ROOT
 from tests.system.nodes import until
+from tools import alert_view
 
 CAP = pathlib.Path(ROOT, "tests/data/cap")
 
@@ -130,7 +131,8 @@ def test_a_report_and_the_ways_to_end_and_judge(node: RealNode) -> None:
     assert code == 1 and "this node's own" in err
     at(node, "alert", "cancel", id, "--reason", "it was a barbecue")
     assert id not in [row["id"] for row in at(node, "alert", "list")]
-    assert "CANCELLED" in said(node, "alert", "list", "--ended")
+    shown = said(node, "alert", "list", "--ended")
+    assert "CANCELLED" in shown and f"cancels {id[:16]}" in shown and "Unknown" not in shown
     code, out, err = cli("--dir", node.directory, "alert", "cancel", "12345678")
     assert code == 1 and "no alert" in err and "alert list --ended" in err
 
@@ -267,6 +269,15 @@ def test_check_ins_and_the_roll(node: RealNode, tmp_path: pathlib.Path) -> None:
     assert code == 1 and "the roll can't be read" in err and "roll.txt" in err
     code, out, err = cli("--dir", node.directory, "checkin", "safe", "...")
     assert code == 1 and "a person's name" in err
+
+
+def test_who_contradicts_whom() -> None:
+    def one(state: str, author: str, time_ms: int) -> dict[str, Any]:
+        return {"name": "Ann", "state": state, "note": "", "where": "", "author": author * 64, "time_ms": time_ms}
+
+    first, same, other = one("help", "a", 9000), one("help", "b", 8000), one("safe", "c", 9000)
+    assert alert_view.person_lines({**first, "said": [first, same, other]}, 10000) == [
+        f"NEEDS HELP  Ann  1 s ago, at {'a' * 16}", f"{'':12}but safe, says {'c' * 16}, 1 s ago"]
 
 
 # --- doctor

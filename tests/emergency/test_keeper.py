@@ -100,6 +100,10 @@ def test_what_is_told_and_kept() -> None:
         assert facts["condition"]["why"] == "a person says that this is an emergency (at the page)"
         assert facts["condition"]["codes"] == ["person.emergency"] and facts["person"] == "emergency"
         assert facts["reach"]["state"] == "unknown"
+        stage.keeper.put("alert", "emergency")
+        assert stage.keeper.status()["condition"]["why"] == (
+            "a person says that this is an emergency (at the page); an official alert stands for this place")
+        stage.keeper.put("alert", "none")
         stage.boot()
         assert stage.state() == "emergency" and stage.keeper.status()["history"] == facts["history"]
         stage.wait(90_000)
