@@ -24,7 +24,7 @@ EVERY_S = 5
 SETTLED_S = 1  # a file that was written to so lately may not be whole
 FILES_MAX = 2000
 AT_ONCE = 20
-IMPORT_S = 60
+IMPORT_S = 40  # a frozen one is ended then, and what it had not taken is tried again
 OUTPUT_BYTES_MAX = 1 << 20
 PART = "feed"
 
@@ -109,7 +109,8 @@ class Feed:
 
 async def _run(words: list[str]) -> bytes:
     """The standard output of a process; what it has said until it is ended, if it takes longer than IMPORT_S."""
-    ours, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    ours, theirs = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(ours, False)  # ours alone: whoever prints there must wait, and not fail
     pid = _spawn(words, theirs)
     os.close(theirs)
     loop = asyncio.get_running_loop()
