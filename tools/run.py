@@ -227,7 +227,7 @@ class Run:
             return
         self.web = WebServer(self.bus, self.node, metrics=self._metrics, trouble=self.node.trouble,
                              models_api=self.models is not None and self.config["models.api"],
-                             portal=AP_ADDRESS if self.config["net.wifi"] in ("ap", "both") else "",
+                             portal=AP_ADDRESS if self.config["net.wifi"] != "off" else "",
                              phone_page=self.config["web.phone_page"])
         self.node.web = self.web
         await self.web.start(self.config["web.host"], self.config["web.port"])

@@ -6,6 +6,8 @@ only where a setting or the board file names it.
 
 from __future__ import annotations
 
+import os
+
 from edge.core import conditions, effects, policy
 from edge.core.machine import Situation
 from edge.emergency.keeper import Keeper, Kept
@@ -36,6 +38,7 @@ def provide(config: Config, node: Node, bus: Bus, store: Store, log: Callable[[s
         node.kick()
         store.reserve_for_alerts(found.reserve_permille)
         is_cut = machine.known and machine.state[conditions.REACH] == conditions.OFFLINE
+        _ask_for_access_point(found.access_point == 1)
         bus.lack({"internet": keeper.why(conditions.REACH)} if is_cut else {})
 
     keeper = Keeper(
@@ -46,6 +49,24 @@ def provide(config: Config, node: Node, bus: Bus, store: Store, log: Callable[[s
     for service in EmergencyServices(keeper).services():
         service.provide(bus)
     return keeper
+
+
+def _ask_for_access_point(on: bool) -> None:
+    """Tell the box, where systemd has given us a place for that (images/pi, waypost-access-point.path)."""
+    folder = os.environ.get("RUNTIME_DIRECTORY", "")
+    if not folder:
+        return
+    path, text = os.path.join(folder, "access-point"), "on\n" if on else "auto\n"
+    try:
+        if os.path.exists(path):
+            with open(path, encoding="ascii") as file:
+                if file.read() == text:
+                    return
+        with open(path + ".new", "w", encoding="ascii") as file:
+            file.write(text)
+        os.replace(path + ".new", path)
+    except OSError:
+        pass  # the network is as it was, and the node has more to do than that
 
 
 def start(config: Config, tasks: Tasks, keeper: Keeper, trouble: Callable[[str, str, str], None], *,

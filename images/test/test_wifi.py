@@ -96,3 +96,23 @@ def test_a_phone_joins_and_the_page_opens(image: pathlib.Path, tmp_path: pathlib
         assert "name 10.42.0.1" in said
         assert said.count("302 http://10.42.0.1/") == 2 and "page 200 True" in said
         assert box.shell("systemctl --failed --no-legend").strip() == ""
+
+
+def test_a_client_makes_its_own_wifi_in_an_emergency(image: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    card = new_card(image, tmp_path)
+    settings = SETTINGS.replace('wifi = "ap"', 'wifi = "client"\nssid = "Router"\npassword = "is dark now"')
+    put_boot_file(card, "waypost.toml", settings.encode())
+    with Machine(card, tmp_path) as box:
+        box.start()
+        box.ready()
+        box.shell("modprobe mac80211_hwsim radios=1; udevadm settle")
+
+        assert "type managed" in box.shell("iw dev wlan0 info")
+        box.shell("waypost --dir /data/waypost declare emergency")
+        until = time.monotonic() + 120 * SPEED
+        while "type AP" not in box.shell("iw dev ap0 info 2>&1"):
+            assert time.monotonic() < until, box.shell("journalctl -u 'waypost-*' --no-pager | tail -30; ip addr")
+            time.sleep(2)
+        assert box.shell("systemctl is-active waypost-wifi@ap0 waypost-portal").split() == ["active", "active"]
+        assert "type managed" in box.shell("iw dev wlan0 info"), "it goes on looking for its router"
+        assert box.shell("systemctl --failed --no-legend").strip() == ""

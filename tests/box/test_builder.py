@@ -111,8 +111,8 @@ def test_every_unit_of_ours_is_started_or_started_by_another() -> None:
     folder = RECIPE / "files/etc/systemd/system"
     text = (RECIPE / "units.txt").read_text() + (RECIPE / "files/etc/udev/rules.d/80-waypost.rules").read_text()
     for path in folder.glob("*.service"):
-        timer = path.with_suffix(".timer")
-        assert path.name.replace("@.", "@") in text.replace("@%k.", "@") or timer.exists(), path.name
+        by_another = [path.with_suffix(kind).name for kind in (".timer", ".path") if path.with_suffix(kind).exists()]
+        assert any(name.replace("@.", "@") in text.replace("@%k.", "@") for name in (path.name, *by_another)), path.name
 
 
 def test_nothing_of_the_image_names_a_host_of_the_internet() -> None:

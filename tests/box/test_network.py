@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import re
 import shutil
 import subprocess
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from edge.config import filled
-from tools.box import network
+from tests.conftest import ROOT
+from tools.box import configure, network
 
 
 def files(**settings: Any) -> tuple[dict[str, str], list[str]]:
@@ -41,6 +43,55 @@ def test_a_client() -> None:
     assert "country=DE\n" in text and "ssid=" + NAME.encode().hex() in text
     assert 'psk="a "long" password"\n' in text and "key_mgmt=WPA-PSK WPA-PSK-SHA256 SAE" in text
     assert "Name=wlan0" in found["run/systemd/network/20-wifi.network"]
+
+
+def test_a_client_has_an_access_point_lying_by() -> None:
+    settings = {"country": "DE", "ssid": "Hall", "password": "12345678", "ap_ssid": "Library"}
+    both, _ = files(wifi="both", **settings)
+    client, problems = files(wifi="client", **settings)
+    by = {path: text for path, text in client.items() if "/standby/" in path}
+    assert not problems and sorted(by) == [
+        f"run/waypost/standby/{name}" for name in ("15-own.network", "portal.conf", "wifi-ap0.conf")]
+    own = {path.rpartition("/")[2]: text for path, text in both.items()}
+    assert all(own[path.rpartition("/")[2]] == text for path, text in by.items()), "the one of `both`"
+    assert files(wifi="client", country="DE")[0].keys() == files()[0].keys(), "and none where it joins nothing"
+
+
+ACCESS_POINT = pathlib.Path(ROOT) / "images/pi/files/usr/lib/waypost/access-point"
+
+
+def test_the_access_point_comes_and_goes_as_the_node_asks(tmp_path: pathlib.Path) -> None:
+    run, tools, said = tmp_path / "run", tmp_path / "bin", tmp_path / "said"
+    for folder in (run / "waypost-node", run / "systemd/network", tools):
+        folder.mkdir(parents=True)
+    for name in ("iw", "systemctl", "networkctl"):
+        (tools / name).write_text(f'#!/bin/sh\necho {name} "$@" >>{said}\n')
+        (tools / name).chmod(0o755)
+
+    def ask(text: str | None) -> list[str]:
+        if text is not None:
+            (run / "waypost-node/access-point").write_text(text)
+        said.write_text("")
+        environment = {"PATH": f"{tools}:/usr/bin:/bin"}
+        subprocess.run(["sh", str(ACCESS_POINT), str(run)], env=environment, check=True)
+        return said.read_text().splitlines()
+
+    def there() -> list[str]:
+        return sorted(path.name for path in run.rglob("*") if path.is_file() and path.parent.name != "standby")
+
+    assert ask("on\n") == [], "nothing lies by: our own is up whatever the node says, or Wi-Fi is off"
+    settings = filled({"net.wifi": "client", "net.country": "DE", "net.ssid": "Hall", "net.password": "12345678"})
+    configure.set_up(settings.values, "Library", str(tmp_path))
+    assert (run / "waypost/standby/wifi-ap0.conf").stat().st_mode & 0o777 == 0o600
+    before = there()
+    assert ask("auto\n") == [] and there() == before
+    on = ["networkctl reload", "iw dev wlan0 interface add ap0 type __ap", "systemctl start waypost-portal.service"]
+    assert ask("on\n") == on
+    assert sorted(set(there()) - set(before)) == ["15-own.network", "portal.conf", "wifi-ap0.conf"]
+    assert (run / "waypost/wifi-ap0.conf").stat().st_mode & 0o777 == 0o600
+    assert ask(None) == on, "said again it does no harm"
+    assert ask("auto\n") == ["systemctl stop waypost-portal.service", "iw dev ap0 del", "networkctl reload"]
+    assert there() == before and ask(None) == []
 
 
 def test_a_client_without_a_name_is_told() -> None:

@@ -7,6 +7,8 @@ import pathlib
 import re
 import signal
 
+import pytest
+
 from tests.cli.kit import RealNode, cli, cli_json
 from tests.system.nodes import until
 
@@ -18,12 +20,17 @@ def state(node: RealNode) -> tuple[str, str]:
     return facts["condition"]["state"], facts["stopped"]
 
 
-def test_a_person_at_the_console(tmp_path: pathlib.Path) -> None:
+def test_a_person_at_the_console(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))  # as systemd does in the image
+    asked = tmp_path / "access-point"
     with RealNode(tmp_path / "a") as node:
+        until(asked.exists, SEEN_S)
+        assert asked.read_text() == "auto\n"
         here = ("--dir", node.directory)
         assert state(node) == ("calm", "")
         code, out, _ = cli(*here, "declare", "emergency")
         assert code == 0 and re.search(r"emergency, for \d+ s: a person says that this is an emergency \(at the c", out)
+        assert asked.read_text() == "on\n"
         code, out, _ = cli(*here, "stop")
         assert code == 0 and "stopped   stopped by a person at the console" in out and "models: none" in out
         code, out, _ = cli(*here, "status")

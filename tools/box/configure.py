@@ -98,7 +98,7 @@ def set_up(settings: dict[str, object], name: str, root: str) -> list[str]:
     for path, text in files.items():
         full = os.path.join(root, path)
         os.makedirs(os.path.dirname(full), exist_ok=True)
-        private = path.startswith("run/waypost/wifi-")  # it has the password
+        private = os.path.basename(path).startswith("wifi-")  # it has the password
         with open(os.open(full, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o644), "w",
                   encoding="utf-8") as file:
             file.write(text)

@@ -1,7 +1,8 @@
 """The network of the place, from settings to the files of networkd, wpa_supplicant and dnsmasq.
 
 A cable always works: an address by DHCP, and one of its own where nobody gives any. Wi-Fi needs a country, for the law
-differs. On our own Wi-Fi every name leads to this box, so that a phone that looks for the internet finds the page.
+differs. On our own Wi-Fi every name leads to this box, so that a phone that looks for the internet finds the page. A
+client has all of that lying by, for the times when the node asks for it (images/pi, usr/lib/waypost/access-point).
 Nothing here touches the system: files() gives texts, tools/box/configure.py writes them.
 """
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 WIFI, OWN = "wlan0", "ap0"  # the radio; its second face where it is client and access point at once
-_NETWORK, _RUN = "run/systemd/network", "run/waypost"
+_NETWORK, _RUN, _STANDBY = "run/systemd/network", "run/waypost", "run/waypost/standby"
 _DHCP = """[Network]
 DHCP=yes
 IPv6AcceptRA=yes
@@ -54,12 +55,22 @@ def files(settings: dict[str, Any], name: str) -> tuple[dict[str, str], list[str
             problems.append("net.ssid is missing: there is no Wi-Fi to join")
     if mode in ("ap", "both"):
         face = OWN if f"{_RUN}/wifi-{WIFI}.conf" in out else WIFI
-        out[f"{_RUN}/wifi-{face}.conf"] = _access_point(settings, country, name)
-        out[f"{_NETWORK}/15-own.network"] = (
-            f"[Match]\nName={face}\n\n[Network]\nAddress={ADDRESS}/24\nConfigureWithoutCarrier=yes\nLLMNR=no\n"
-            "MulticastDNS=no\nIPv6AcceptRA=no\n\n[Link]\nRequiredForOnline=no\n")
-        out[f"{_RUN}/portal.conf"] = _portal(face)
+        out |= _own(settings, country, name, face)
+    elif f"{_RUN}/wifi-{WIFI}.conf" in out:
+        out |= {f"{_STANDBY}/{path.rpartition('/')[2]}": text
+                for path, text in _own(settings, country, name, OWN).items()}
     return out, problems
+
+
+def _own(settings: dict[str, Any], country: str, name: str, face: str) -> dict[str, str]:
+    """Our own Wi-Fi on a face of the radio."""
+    return {
+        f"{_RUN}/wifi-{face}.conf": _access_point(settings, country, name),
+        f"{_NETWORK}/15-own.network":
+            f"[Match]\nName={face}\n\n[Network]\nAddress={ADDRESS}/24\nConfigureWithoutCarrier=yes\nLLMNR=no\n"
+            "MulticastDNS=no\nIPv6AcceptRA=no\n\n[Link]\nRequiredForOnline=no\n",
+        f"{_RUN}/portal.conf": _portal(face),
+    }
 
 
 def _client(settings: dict[str, Any], country: str) -> str:

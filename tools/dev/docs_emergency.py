@@ -104,8 +104,10 @@ Nothing but what is set, and by default nobody outside but the name servers that
 `beacon_s`: the longest time between two beacons on a radio; they tell both states. `lanes`: what is passed on (0
 alerts, 1 direct, 2 community, 3 bulk); what is posted here meanwhile is kept, and found by the others later.
 `models`: none, small or full. `display`: how bright the screen of the box is, where it has one with a backlight
-(`sensors.screen`), and `off` puts out the light as well. `reserve_permille`: what alerts may take of the store before
-the oldest of them go. Any field can be set otherwise in waypost.toml:
+(`sensors.screen`), and `off` puts out the light as well. `access_point`: `on` gives a box that is only a client of a
+Wi-Fi one of its own as well (IMAGE.md; elsewhere the text is written to `access-point` in systemd's RuntimeDirectory,
+where there is one). `reserve_permille`: what alerts may take of the store before the oldest of them go. Any field can
+be set otherwise in waypost.toml:
 
 ```toml
 [emergency]
