@@ -136,10 +136,6 @@ class Emergency:
         """([(input name, value number), ...], over): what holds the state of an axis where it is; over: no longer."""
         return self._because[axis]
 
-    def entered_ms(self, axis):
-        """When the state of an axis was entered, in the milliseconds of `tick`; None before the first transition."""
-        return None if self._entered_ms[axis] == _NEVER_MS else self._entered_ms[axis]
-
     # --- over a reboot
 
     def dump(self):

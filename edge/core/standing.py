@@ -62,17 +62,6 @@ class Alerts:
         self._taken_ms = taken_ms
         return found
 
-    def deadline(self, now_ms, now_s, rows):
-        """When the first of them ends, in the same milliseconds; None without any."""
-        due = None
-        for id, _level, sent_s, expires_s in rows:
-            left_s = expires_s - sent_s - (now_ms - self._taken_ms.get(id, now_ms)) // 1000
-            if now_s is not None:
-                left_s = min(left_s, expires_s - now_s)
-            if left_s > 0 and (due is None or now_ms + left_s * 1000 < due):
-                due = now_ms + left_s * 1000
-        return due
-
 
 def reports(rows, quorum=QUORUM):
     """The value of `reports`. rows: [(author, trust, level), ...], trust 0..3 as edge.ports; level NONE: the author

@@ -124,15 +124,18 @@ class Keeper:
         """Read alerts, neighbours' reports and the clock."""
         now_ms = self._now_ms()
         self._sure.set(now_ms, *self._clock())
-        if (self._sure.now_s(now_ms) or 0) - (self._store.kept(_KNOWN) or 0) > _KNOWN_S:
-            self._store.keep(_KNOWN, self._sure.known_s)
+        sure_s = self._sure.now_s(now_ms)
+        if (sure_s or 0) - (self._store.kept(_KNOWN) or 0) > _KNOWN_S:
+            self._store.keep(_KNOWN, sure_s or 0)
         near = self._near()
         self.put("peers", "some" if near else "none")
         if self._hubs:
             self.put("hub", "gone" if self._hubs.isdisjoint(near) else "seen")
         if self.alerts is not None:
             rows = self.alerts.standing()
-            found = self._standing.reading(now_ms, self._sure.now_s(now_ms), rows)
+            found = self._standing.reading(now_ms, sure_s, rows)
+            if sure_s and found < self.machine.value("alert"):
+                self._store.keep(_KNOWN, sure_s)  # or what is over would be raised again after a reboot
             self.put("alert", ("none", "watch", "emergency")[found])
             found = standing.reports(self.alerts.reports(), self._quorum)
             self.put("reports", ("none", "watch", "emergency")[found])

@@ -174,22 +174,21 @@ class AlertBook:
 
     def reports(self) -> list[tuple[bytes, int, int]]:
         now_s = self._sure_s()
-        newest: dict[bytes, tuple[bytes, int]] = {}  # author -> (key of the message, level)
+        gravest: dict[bytes, int] = {}  # of what each author still says
 
-        def says(author: bytes, key: bytes, level: int) -> None:
-            if key > newest.get(author, (b"", 0))[0]:
-                newest[author] = (key, level)
+        def says(author: bytes, level: int) -> None:
+            gravest[author] = max(level, gravest.get(author, alertform.QUIET))
 
         for kept in self._alerts.values():
             level = self.grave(kept)[1]
             if not level or kept.message.expires_s <= now_s or kept.short.kind == alert.CANCEL or self.official(kept):
                 continue
             over = kept.over is not None
-            says(kept.message.author, kept.message.key, alertform.QUIET if over else level)
-            for author, (key, stance, _text) in self._reports.get(kept.message.id, {}).items():
+            says(kept.message.author, alertform.QUIET if over else level)
+            for author, (_key, stance, _text) in self._reports.get(kept.message.id, {}).items():
                 if author != kept.message.author and stance != alert.WITHDRAW:
-                    says(author, key, level if stance == alert.CONFIRM and not over else alertform.QUIET)
-        return [(author, self._trust_of(author), level) for author, (_key, level) in newest.items()]
+                    says(author, level if stance == alert.CONFIRM and not over else alertform.QUIET)
+        return [(author, self._trust_of(author), level) for author, level in gravest.items()]
 
     def halted(self) -> tuple[list[str], str]:
         return self.papers.halted(), self.papers.halted_words()

@@ -65,5 +65,5 @@ for now_ms, now_s, quality in ((0, 1577836800, 3), (1000, 4070908800, 3), (2000,
     print(clock.now_s(now_ms + 500))
 alerts = standing.Alerts()
 rows = [(bytes((n,)) * 16, 1 + n % 2, 1795000000, 1795000000 + 60 * n) for n in range(100)]
-print([alerts.reading(at_ms, None, rows) for at_ms in range(0, 7000000, 500000)], alerts.deadline(0, None, rows))
+print([alerts.reading(at_ms, None, rows) for at_ms in range(0, 7000000, 500000)])
 print([standing.reports([(bytes((n,)), n % 4, n % 3) for n in range(m)]) for m in range(20)])

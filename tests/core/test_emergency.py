@@ -176,6 +176,18 @@ def test_the_cable_is_pulled_and_put_back() -> None:
     assert world.reach == "normal" and world.said() == "a name server answers"
 
 
+def test_the_machine_itself_sees_that_there_is_no_way_out() -> None:
+    for seen in ("no route", "no cable"):
+        world = online().put(gateway=seen, names="silent").wait(table.UNPLUGGED_MS - 1)
+        assert world.reach == "normal"
+        world.wait(1)
+        assert world.reach == "offline" and world.said() == INPUT["gateway"].values[number("gateway", seen)].words
+    world = online().put(gateway="silent").put(names="silent").wait(table.UNPLUGGED_MS)
+    assert world.reach == "normal", "a router that is slow to answer is given more time"
+    world.wait(table.HOLD_MS[table.CUT])
+    assert world.reach == "offline" and world.said() == "no name server answers; the router does not answer"
+
+
 def test_the_internet_goes_behind_the_router() -> None:
     world = online().put(names="silent").wait(30000)
     assert world.reach == "offline" and world.said() == "no name server answers; the router answers"
@@ -403,6 +415,16 @@ def test_a_reboot_in_an_emergency() -> None:
     again.machine.load(again.now_ms, world.machine.dump())
     again.put(alert="emergency").wait(HOUR)
     assert again.condition == "emergency" and again.log == []
+
+
+def test_what_is_calm_after_a_reboot_waits_for_nothing() -> None:
+    again = World()
+    assert again.machine.load(again.now_ms, online().machine.dump())
+    assert again.put(alert="watch").condition == "watch"
+    again = World()
+    assert again.machine.load(again.now_ms, again.put(person="watch").machine.dump())
+    assert again.put(person="none").wait(table.DWELL_MS - 1).condition == "watch", "a watch lasts its time all the same"
+    assert again.wait(1).condition == "calm"
 
 
 def test_what_a_person_said_outlives_a_reboot() -> None:

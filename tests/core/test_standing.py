@@ -46,10 +46,8 @@ def test_an_alert_stands_until_its_time_is_over() -> None:
     alerts = Alerts()
     assert alerts.reading(0, NOW_S, []) == NONE
     assert alerts.reading(0, NOW_S, [ALERT]) == EMERGENCY
-    assert alerts.deadline(0, NOW_S, [ALERT]) == HOUR_S * 1000
     assert alerts.reading(HOUR_S * 1000 - 1000, NOW_S + HOUR_S - 1, [ALERT]) == EMERGENCY
     assert alerts.reading(HOUR_S * 1000, NOW_S + HOUR_S, [ALERT]) == NONE
-    assert alerts.deadline(HOUR_S * 1000, NOW_S + HOUR_S, [ALERT]) is None
 
 
 def test_without_a_clock_it_stands_as_long_as_it_was_made_for() -> None:

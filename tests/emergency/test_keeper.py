@@ -6,14 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.bus.bus import Bus
 from edge.core import conditions, emergency, hlc, policy, standing
 from edge.core.emergency import Transition
 from edge.emergency import history
 from edge.emergency.keeper import READINGS_MAX, Keeper, Kept
+from tests.core.mutate import quick
 
 NOW_S = 1795000000
+YEARS_S = (1577836800, 4070908800)  # 2020, 2099
 HUB = bytes(31) + b"h"
 
 
@@ -201,7 +205,7 @@ def test_alerts_and_reports_of_others() -> None:
     run(story)
 
 
-@pytest.mark.parametrize("wrong_s", [1577836800, 4070908800])
+@pytest.mark.parametrize("wrong_s", YEARS_S)
 def test_a_cleared_clock_after_a_reboot_neither_raises_nor_hides(wrong_s: int) -> None:
     async def story(stage: Stage) -> None:
         stage.keeper.look()
@@ -217,6 +221,39 @@ def test_a_cleared_clock_after_a_reboot_neither_raises_nor_hides(wrong_s: int) -
         stage.wait(61_000)
         stage.keeper.look()
         assert stage.state() == "recovery"
+
+    run(story)
+
+
+@quick
+@given(st.lists(st.tuples(st.sampled_from(("wait", "reboot", "person", "power", "clock")), st.integers(0, 90)),
+                max_size=40), st.integers(10, 300))
+def test_never_calm_while_an_alert_stands_and_never_again_when_it_is_over(script: list[tuple[str, int]],
+                                                                          lives_min: int) -> None:
+    """The clock is cleared in a reboot and is right again later, or never; what truly stands is known to the test."""
+    async def story(stage: Stage) -> None:
+        true_s, ends_s, ended = NOW_S, NOW_S + 60 * lives_min, False
+        stage.keeper.look()
+        stage.alerts.rows = [(b"a" * 16, standing.EMERGENCY, NOW_S, ends_s)]
+        for what, number in (("wait", 0), *script):
+            if what == "wait":
+                for _ in range(number):
+                    true_s += 60
+                    stage.wait(60_000)
+                    stage.keeper.look()
+            elif what == "reboot":
+                stage.time = (YEARS_S[number % 2], hlc.QUALITY_RTC)
+                stage.boot()
+            elif what == "clock":
+                stage.time = (true_s, hlc.QUALITY_SYNCED)
+            else:
+                stage.keeper.put(what, ("none", "emergency")[number % 2] if what == "person" else "mains")
+            stage.keeper.look()
+            reading = stage.keeper.machine.value("alert")
+            if true_s < ends_s and not ended:
+                assert stage.state() == "emergency"
+            ended = ended or (true_s >= ends_s and reading == 0)
+            assert not ended or reading == 0, "what was over is raised again"
 
     run(story)
 

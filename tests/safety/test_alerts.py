@@ -196,6 +196,26 @@ def test_what_neighbours_report_is_told_to_the_emergency_machine(tmp_path: Path)
     assert a.safety.reports() == []
 
 
+def test_who_disputes_one_report_still_stands_by_another(tmp_path: Path) -> None:
+    a, b, c = halls(tmp_path, "a", "b", "c")
+    a.trust = {b.key: MEMBER, c.key: MEMBER}
+    b.call("alert.report", VISITOR, headline="Fire at the mill", severity="Extreme")
+    b.gives(a, c)
+    (fire,) = c.alerts()
+    c.call("alert.judge", VISITOR, id=fire["id"], stance="confirm")
+    b.call("alert.report", VISITOR, headline="A dragon over the mill", severity="Extreme")
+    b.gives(a, c)
+    dragon = next(row for row in c.alerts() if row["id"] != fire["id"])
+    c.now_s += 1
+    c.call("alert.judge", VISITOR, id=dragon["id"], stance="dispute")
+    c.gives(a)
+    assert sorted(a.safety.reports()) == sorted([(b.key, MEMBER, 2), (c.key, MEMBER, 2)])
+    c.now_s += 1
+    c.call("alert.judge", VISITOR, id=fire["id"], stance="dispute")
+    c.gives(a)
+    assert sorted(a.safety.reports()) == sorted([(b.key, MEMBER, 2), (c.key, MEMBER, 0)])
+
+
 def test_whom_it_is_for_and_how_grave(tmp_path: Path) -> None:
     hub, here, far, nowhere = halls(tmp_path, "hub", "here", certified=("hub",)) + [
         Hall(tmp_path, "far", position="53.2,6.5", places=("Groningen",)),

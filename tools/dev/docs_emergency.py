@@ -58,7 +58,7 @@ stateDiagram-v2
 
 Nothing waits on the way into an emergency. Every other change needs {dwell} s in the state before; a recovery lasts
 {recovery} minutes. What a person has declared ends by itself after {person} hours. After a reboot the state goes on,
-and what held it up counts until it is read anew, {held} minutes at most.
+and what held it up counts until it is read anew, {held} minutes at most; the hours of a person begin anew.
 
 ## What is read
 
@@ -76,9 +76,10 @@ never has internet is not in an emergency because its mains failed.
 - **alert** comes from official alerts for this node's place (a signed alert under a role certificate). One stands
   until its time is over by a clock that is sure of itself (NTP, GPS, or one that goes on plausibly from the last time
   that was sure), and never longer than it was made for: a clock that reads 2020 or 2099 neither hides nor keeps it.
-- **reports** are neighbours' signed reports, each author once: a stranger counts {unknown}, a member {member}, a
-  trusted node {trusted}, an anchor {anchor}; whoever says that there is nothing counts against it. From
-  `emergency.quorum` ({quorum}) on, of {authors} authors at least, it is an emergency. Nobody makes one alone.
+- **reports** are neighbours' signed reports, each author once, by the gravest that it still stands by: a stranger
+  counts {unknown}, a member {member}, a trusted node {trusted}, an anchor {anchor}; whoever says that there is nothing
+  counts against it. From `emergency.quorum` ({quorum}) on, of {authors} authors at least, it is an emergency. Nobody
+  makes one alone.
 
 ## Who is asked
 
