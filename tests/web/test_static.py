@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.core import conditions
 from edge.web.app import STATIC
 
 FOLDER = Path(__file__).parents[2] / "edge/web/static"
@@ -94,3 +95,11 @@ def test_colours_can_be_read(scheme: str) -> None:
     for front, back, least in pairs:
         a, b = sorted((luminance(colours[front]), luminance(colours[back])), reverse=True)
         assert (a + 0.05) / (b + 0.05) >= least, f"{front} on {back}: {(a + 0.05) / (b + 0.05):.2f}"
+
+
+def test_every_reason_for_a_condition_has_its_words() -> None:
+    codes = {f"{one.name}.{value.name}" for one in conditions.INPUTS if one.axis == conditions.CONDITION
+             for value in one.values if value.says != conditions.QUIET}
+    for name in ("reasons", "over"):
+        table = re.search(rf"^ {{6}}{name}: \{{\n(.*?)^ {{6}}\}},", FILES["texts.js"], re.M | re.S)
+        assert table and set(re.findall(r'"([a-z.]+)": ', table[1])) == codes
