@@ -28,6 +28,7 @@ from tests.parts.test_hot_box import box as rooted_box
 from tests.radios.lora.emulated.air import LiveAir
 from tests.radios.lora.emulated.rnode_device import RNodeDevice
 from tests.system.nodes import NodeProcess
+from tools import doctor_box
 from tools.box import systems
 
 LORA = ("lora.enabled=true", "lora.modem=rnode", "lora.freq_hz=869525000", "lora.bw_hz=250000", "lora.sf=7",
@@ -303,6 +304,7 @@ def test_firmware_is_missing(box: Box) -> None:
             log.write("4,9,9,-;mt7601u 1-1:1.0: Direct firmware load for mt7601u.bin failed with error -2\n")
         said = box.says("doctor --broken", enter=enter)
     assert "BROKEN firmware" in said and "mt7601u.bin" in said and "take an adapter that the image knows" in said
+    assert doctor_box.firmware(str(box.tmp_path / "none"), str(box.home)) == [], "a log that may not be read"
 
 
 @pytest.fixture(scope="module")
