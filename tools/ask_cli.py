@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DEADLINE_MS = 600000
 NO_MATCH = "The library has no good match for that."
 SERVED = {"here": "this node", "neighbour": "the neighbour", "hub": "the hub", "paid": "the paid service"}
-STATES = {"queued": "waiting for the model", "loading": "loading the model"}
+STATES = {"queued": "waiting for the model", "loading": "loading the model", "reading": "the model reads"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """waypost ask QUESTION"""
     params = {"question": " ".join(args.words), "limit": args.limit, "by": "library" if args.library else "auto"}
-    said = False
+    said, state = False, ""
     with Client(args.dir) as client:
         for item in client.stream("ask@1", params, deadline_ms=DEADLINE_MS):
             if args.json:
@@ -45,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
                 sys.stdout.write(show.clean(item["text"], multiline=True))
                 sys.stdout.flush()
                 said = True
-            elif "state" in item:
+            elif item.get("state", state) != state:
+                state = item["state"]
                 print(f"waypost: {STATES.get(item['state'], show.clean(item['state']))} ...", file=sys.stderr)
             elif "end" in item:
                 _end(item["end"], said)

@@ -1,5 +1,5 @@
 """What an engine of the worker may raise. An engine is `prepare()` and a class `Engine(fd, start)` with `stop` (a
-buffer whose first byte ends the running job), `facts()` and `run(job, say)`; llama.py and litert.py are the two.
+buffer whose first byte ends the running job), `facts()` and `run(job, say, read)`; llama.py and litert.py are the two.
 """
 
 from __future__ import annotations

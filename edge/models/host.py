@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edge.models.catalogue import Catalogue, Record
 
 WAITING_MAX = 2
+SIGN_S = 10  # between two signs of life to whoever waits for the line or for a model that is being loaded
 BREAKS_MAX = 3
 REST_S = 60
 DATA_BYTES_MIN = 128 << 20  # of private memory that any worker may have
@@ -57,8 +58,9 @@ class Host:
         return self._session if self._session is not None and self._session.alive else None
 
     async def stream(self, record: Record, job: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """Do one job: {"state": "queued", "before": n} and {"state": "loading"} as they apply, then {"text"} as it
-        comes, then {"done": facts}. Raises CapacityExceeded when the line is full, Unavailable by the policy."""
+        """Do one job: {"state": "queued", "before": n}, {"state": "loading"}, {"state": "reading", "done": n, "of": n}
+        as they apply, again and again while they do; {"text"} as it comes, then {"done": facts}. Raises
+        CapacityExceeded when the line is full, Unavailable by the policy."""
         self._allowed(record)
         if len(self._line) > WAITING_MAX:
             raise CapacityExceeded("the model is busy and others wait already", allowed=f"{WAITING_MAX} waiting",
@@ -70,16 +72,23 @@ class Host:
         try:
             while before := self._line.index(turn):
                 yield {"state": "queued", "before": before}
-                await turn.moved()
+                await turn.moved(SIGN_S)
             held = self.session
             if held is None or held.record.blob != record.blob or not await held.answers():
-                yield {"state": "loading"}
-                await self._load(record)
+                signs = self._loading(record)
+                try:
+                    async for sign in signs:
+                        yield sign
+                finally:
+                    await signs.aclose()
             self._allowed(record)
             parts = self._session.job(job)  # type: ignore[union-attr]
             try:
                 async for part in parts:
-                    yield {"text": part} if isinstance(part, str) else {"done": part}
+                    if isinstance(part, tuple):
+                        yield {"state": "reading", "done": part[0], "of": part[1]}
+                    else:
+                        yield {"text": part} if isinstance(part, str) else {"done": part}
             finally:
                 await parts.aclose()
             self._breaks.pop(record.name, None)
@@ -139,6 +148,18 @@ class Host:
         if self.policy == SMALL:
             said = f"only models up to {self._settings['small_mb']} MB run now"
         raise Unavailable(said + (f": {self.why}" if self.why else ""), hint="ask again when the node is better off")
+
+    async def _loading(self, record: Record) -> AsyncGenerator[dict[str, Any], None]:
+        """Load a model, with signs of life meanwhile."""
+        loading = asyncio.ensure_future(self._load(record))
+        try:
+            while not loading.done():
+                yield {"state": "loading"}
+                await asyncio.wait([loading], timeout=SIGN_S)
+            loading.result()
+        finally:
+            loading.cancel()
+            await asyncio.gather(loading, return_exceptions=True)
 
     async def _load(self, record: Record) -> None:
         count, last_s = self._breaks.get(record.name, (0, 0.0))
@@ -200,7 +221,11 @@ class _Turn:
     def move(self) -> None:
         self._event.set()
 
-    async def moved(self) -> None:
-        await self._event.wait()
+    async def moved(self, most_s: float) -> None:
+        try:
+            async with asyncio.timeout(most_s):
+                await self._event.wait()
+        except TimeoutError:
+            return
         self._event.clear()
 

@@ -89,7 +89,8 @@ class Engine:
         """What it has become: {"threads", "input"}."""
         return {"threads": self._threads, "input": self._about["input"]}
 
-    def run(self, job: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    def run(self, job: dict[str, Any], say: Callable[[str], None],
+            read: Callable[[int, int], None]) -> dict[str, Any]:
         """Which labels fit what is given: {"labels": [{"label", "milli", "over"}], "ms"}. Raises Refused, Cancelled."""
         start_s = time.monotonic()
         kind = self._about["input"]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 BATCH = 64  # tokens of a prompt computed at once: what a cancel may have to wait for on a slow machine
+READ_S = 1.0  # between two words on how much of it is computed
 EMBED_TOKENS_MAX = 512
 PIECE_BYTES = 256
 PENALTY_TOKENS = 64
@@ -81,8 +82,10 @@ class Engine:
         """What it has become: {"context", "threads", "template"}."""
         return {"context": self._limit, "threads": self._threads, "template": bool(self._template)}
 
-    def run(self, job: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
-        """Do one job; say(text) is handed the answer bit by bit. Gives its facts. Raises Refused and Cancelled."""
+    def run(self, job: dict[str, Any], say: Callable[[str], None],
+            read: Callable[[int, int], None]) -> dict[str, Any]:
+        """Do one job; say(text) is handed the answer bit by bit, and read(n, of) before that from time to time how many
+        tokens of a longer prompt are computed. Gives its facts. Raises Refused and Cancelled."""
         if job["do"] == "embed":
             return self._embed(job["texts"])
         if self._context is None:
@@ -92,7 +95,7 @@ class Engine:
             tokens = self._chat_tokens(job["messages"])
         else:
             tokens = self._tokens(job["prompt"], special=True)
-        return self._write(tokens, job, say)
+        return self._write(tokens, job, say, read)
 
     # --- the model and its contexts
 
@@ -175,7 +178,8 @@ class Engine:
 
     # --- writing
 
-    def _write(self, tokens: list[int], job: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    def _write(self, tokens: list[int], job: dict[str, Any], say: Callable[[str], None],
+               read: Callable[[int, int], None]) -> dict[str, Any]:
         if len(tokens) >= self._limit:
             raise Refused("bad_request", f"the prompt takes {len(tokens)} tokens; this model has room for "
                           f"{self._limit} with the answer", "say less, or raise models.context")
@@ -184,7 +188,7 @@ class Engine:
         start_s = time.monotonic()
         try:
             reused = self._reuse(tokens)
-            self._compute(tokens[reused:])
+            self._compute(tokens[reused:], read)
             prompt_s = time.monotonic() - start_s
             text = prompts.Text(job.get("stop", ()), say)
             count, reason = 0, "length"
@@ -227,9 +231,13 @@ class Engine:
         del self._held[count:]
         return count
 
-    def _compute(self, tokens: list[int]) -> None:
+    def _compute(self, tokens: list[int], read: Callable[[int, int], None]) -> None:
         data = (self._c.llama_token * len(tokens))(*tokens)
+        told_s = -READ_S
         for at in range(0, len(tokens), BATCH):
+            if len(tokens) > BATCH and time.monotonic() - told_s >= READ_S:
+                read(at, len(tokens))
+                told_s = time.monotonic()
             part = tokens[at:at + BATCH]
             self._step(ctypes.cast(ctypes.byref(data, at * ctypes.sizeof(self._c.llama_token)),
                                    ctypes.POINTER(self._c.llama_token)), len(part))

@@ -6,6 +6,7 @@
     [3 CANCEL, job]                                    [3 DONE, job, {...}]
     [4 PING]                                           [4 PONG]
                                                        [5 FAULT, job, code, message, hint]   job 0: it can't start
+                                                       [6 READ, job, n, of]   tokens of the prompt computed so far
 
 Nothing here knows what a job is. A frame that is none ends the connection: the other side is broken.
 """
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 START, RUN, CANCEL, PING = 1, 2, 3, 4
-READY, PART, DONE, PONG, FAULT = 1, 2, 3, 4, 5
+READY, PART, DONE, PONG, FAULT, READ = 1, 2, 3, 4, 5, 6
 FRAME_BYTES_MAX = 8 << 20  # an image or a list of embeddings
-_LENGTHS = {READY: 2, PART: 3, DONE: 3, PONG: 1, FAULT: 5}
+_LENGTHS = {READY: 2, PART: 3, DONE: 3, PONG: 1, FAULT: 5, READ: 4}
 
 
 def pack(frame: list[Any]) -> bytes:
@@ -50,8 +51,10 @@ def answer(frame: list[Any]) -> list[Any]:
     """A frame of a worker, its form checked: what runs foreign files may say anything. Raises ValueError."""
     if _LENGTHS.get(frame[0]) != len(frame):
         raise ValueError("no answer")
-    if frame[0] in (PART, DONE, FAULT) and type(frame[1]) is not int:
+    if frame[0] in (PART, DONE, FAULT, READ) and type(frame[1]) is not int:
         raise ValueError("no job")
+    if frame[0] == READ and any(type(one) is not int for one in frame[2:]):
+        raise ValueError("no number")
     if frame[0] == PART and type(frame[2]) is not str:
         raise ValueError("no text")
     if frame[0] == FAULT and any(type(one) is not str for one in frame[2:]):

@@ -45,6 +45,7 @@ class Session:
         self._idle.set()
         self._job = 0
         self._text: list[str] = []
+        self._read: tuple[int, int] | None = None  # what it said of its prompt and nobody has heard yet
         self._outcome: dict[str, Any] | BusError | None = None
         self._fault: BusError | None = None  # why it is no longer, for those who ask
         self._told_s = 0.0
@@ -95,20 +96,24 @@ class Session:
                 raise DeadlineExceeded(f"the worker of {self.record.name} got nowhere for {SILENT_S_MAX} s")
         self._ready.result()
 
-    async def job(self, what: dict[str, Any]) -> AsyncGenerator[str | dict[str, Any], None]:
-        """Do one job: texts as they come, then its facts. To be closed when nobody wants the rest."""
+    async def job(self, what: dict[str, Any]) -> AsyncGenerator[str | tuple[int, int] | dict[str, Any], None]:
+        """Do one job: how many tokens of the prompt are computed and of how many, texts as they come, then its facts.
+        To be closed when nobody wants the rest."""
         await self.settled()
         if self._fault is not None:
             raise self._fault
         self._job += 1
-        self._text, self._outcome = [], None
+        self._text, self._read, self._outcome = [], None, None
         self._idle.clear()
         self._told_s, self._stop_by_s = _now_s(), math.inf
         self._look()
         self._process.send([pipe.RUN, self._job, what])
         try:
             while True:
-                if self._text:
+                if self._read is not None:
+                    read, self._read = self._read, None
+                    yield read
+                elif self._text:
                     text, self._text = "".join(self._text), []
                     yield text
                 elif self._outcome is None:
@@ -165,6 +170,8 @@ class Session:
         elif frame[1] == self._job:
             if kind == pipe.PART:
                 self._text.append(frame[2])
+            elif kind == pipe.READ:
+                self._read = (frame[2], frame[3])
             else:
                 self._outcome = frame[2] if kind == pipe.DONE else _error(*frame[2:])
                 self._idle.set()

@@ -67,7 +67,8 @@ class Worker:
             self._running = job
             self._stop[0] = job in self._cancelled
         try:
-            done = model.run(what, lambda text: self._send([self._pipe.PART, job, text]))
+            done = model.run(what, lambda text: self._send([self._pipe.PART, job, text]),
+                             lambda n, of: self._send([self._pipe.READ, job, n, of]))
             self._send([self._pipe.DONE, job, done])
         except Cancelled:
             self.fail(job, "cancelled", "the job was stopped")

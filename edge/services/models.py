@@ -2,8 +2,9 @@
 
 What the installed models can do is offered, and nothing else; that changes with `refresh`. A model gets what its caller
 sent and no more: it can call nothing, and what others wrote to this node is never put into a prompt here. Items of a
-stream are maps: {"state": "queued", "before": n}, {"state": "loading", "model"}, {"text"} as it is written, and at last
-{"end": {"reason", "model", "tokens", "prompt_tokens", "reused_tokens", "prompt_ms", "ms"}}.
+stream are maps: {"state": "queued", "before": n}, {"state": "loading"}, {"state": "reading", "done": n, "of": n}
+(tokens of the prompt), each with "model" and again every ten seconds or so while it is so; {"text"} as it is written,
+and at last {"end": {"reason", "model", "tokens", "prompt_tokens", "reused_tokens", "prompt_ms", "ms"}}.
 """
 
 from __future__ import annotations

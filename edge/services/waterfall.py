@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 CHAT, PAID_CHAT = "llm.chat", "llm.paid"
 HERE, NEIGHBOUR, HUB, PAID = "here", "neighbour", "hub", "paid"
-SILENT_S_MAX = 45  # between two signs of life of a model; one that waits in a queue or loads gives them
+SILENT_S_MAX = 45  # between two signs of life of a model; one that waits in a line, loads or reads gives them
+STATES = ("queued", "loading", "reading")
 NEIGHBOURS_MAX = 3
 CALL_MS = 600000
 
@@ -59,8 +60,12 @@ class Waterfall:
                             yield {"end": who | {"model": str(end.get("model") or ""), "ms": took_ms,
                                                  "tokens": _whole(end.get("tokens")), "skipped": skipped}}
                             return
-                        begun = begun or bool(item.get("text"))
-                        yield item | {"by": by} if "state" in item else item
+                        if isinstance(item.get("text"), str):
+                            begun = begun or bool(item["text"])
+                            yield {"text": item["text"]}
+                        elif item.get("state") in STATES:
+                            yield {"state": item["state"], "by": by} | {
+                                key: item[key] for key in ("before", "done", "of") if type(item.get(key)) is int}
                 raise BusError("the model's answer broke off")
             except BusError as error:
                 if begun:

@@ -156,6 +156,23 @@ async def test_a_model_without_a_sign_of_life(world: World, hall: Place, bus: Bu
 
 
 @village("hall")
+async def test_what_a_model_says_in_another_form_is_passed_over(world: World, hall: Place, bus: Bus) -> None:
+    open_library(hall, bus, Shelf(WATER))
+
+    async def chat(caller: Caller, params: dict[str, Any]) -> Any:
+        yield {"state": ["reading"]}
+        yield {"state": "obey", "text": 7}
+        yield {"state": "reading", "done": 64, "of": "all", "passages": []}
+        yield {"text": "Boil", "good": False}
+        yield {"end": {"model": "tiny", "tokens": "many"}}
+
+    bus.provide("llm.chat", "1.0", chat, trust=MEMBER, summary="")
+    items = [item async for item in bus.stream("ask@1", {"question": "How?"})]
+    assert items[1:-1] == [{"state": "reading", "by": "here", "done": 64}, {"text": "Boil"}]
+    assert items[-1]["end"]["by"] == "here" and items[-1]["end"]["tokens"] == 0
+
+
+@village("hall")
 async def test_only_so_many_at_a_time(world: World, hall: Place, bus: Bus) -> None:
     model = Model("a").provide(bus)
     model.hold = asyncio.Event()

@@ -15,7 +15,7 @@ from edge.errors import BadRequest, CapacityExceeded, NotFound, Unavailable
 from edge.models import host as hosts
 from edge.models import pipe
 from edge.models import session as sessions
-from tests.models.kit import ENDLESS, WAIT_S, Place, begun, chat, place, until
+from tests.models.kit import ENDLESS, WAIT_S, Place, Said, begun, chat, place, until
 from tools.bench import random_gguf
 
 
@@ -66,6 +66,28 @@ async def test_a_line_of_two_who_are_told_their_place(small: str, tmp_path: Path
         assert [end[-1]["end"]["tokens"] for end in ends] == [3, 3]
         assert {"state": "queued", "before": 1, "model": "small"} in ends[1]
         assert here.host.busy == 0
+
+
+async def test_who_waits_sees_signs_of_life(small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "SIGN_S", 0.01)
+    async with place(tmp_path, small, context=2048) as here:
+        first = here.models.stream(chat(**ENDLESS), None)
+        assert [await anext(first) for _ in range(2)] == [{"state": "loading", "model": "small"}] * 2
+        await begun(first)
+        second = here.models.stream(chat(max_tokens=3), None)
+        assert [await anext(second) for _ in range(3)] == [{"state": "queued", "before": 1, "model": "small"}] * 3
+        await first.aclose()
+        assert (await Said().take(second)).end["tokens"] == 3
+
+
+async def test_a_long_prompt_is_told_as_it_is_read(small: str, tmp_path: Path) -> None:
+    async with place(tmp_path, small, context=2048) as here:
+        assert [one["state"] for one in (await here.ask(chat())).states] == ["loading"], "a short one is not"
+        said = await here.ask(chat("word " * 390))
+        new = said.end["prompt_tokens"] - said.end["reused_tokens"]
+        assert said.states[0] == {"state": "reading", "done": 0, "of": new, "model": "small"}
+        told = [one["done"] for one in said.states]
+        assert told == sorted(told) and all(one % 64 == 0 for one in told)
 
 
 async def _rest(items: Any) -> list[dict[str, Any]]:

@@ -59,6 +59,11 @@ function who(one) {
   return one.by === "here" || one.by === "paid" ? texts.ask_who[one.by] : one.name || texts.ask_who[one.by] || one.by;
 }
 
+function showState(item) {
+  const share = item.of ? ` ${Math.floor(100 * item.done / item.of)} %` : "";
+  said((texts.ask_states[item.state] || texts.ask_states.queued) + share, "");
+}
+
 async function items(body, take) {
   if (node.stream) return node.stream("/api/ask", body, take, stop.signal);
   const answer = await node.ask("/api/ask", {...body, whole: true}); // a way that can't stream
@@ -81,7 +86,7 @@ async function question(event) {
   try {
     await items({question: asked}, (item) => {
       if (item.passages) showPassages(item);
-      else if (item.state) said(texts.ask_states[item.state] || texts.ask_states.queued, "");
+      else if (item.state) showState(item);
       else if (item.text) { text += item.text; said("", ""); showText(text); }
       else if (item.error) throw Object.assign(new Error(item.error.message), item.error);
       else if (item.end) { ended = true; showEnd(item.end, text); }
