@@ -46,7 +46,7 @@ class Guard:
             self._later(TOLD_S, lambda: trouble("restart", "", ""))
         if self.safe:
             trouble("safe", "safe", f"{FAILED_MAX} starts in a row have failed, so only messages, alerts, page and "
-                    "console run; look at `waypost log`, mend it, then `waypost restart`")
+                    "console run; look at `waypost log`, mend it, then `waypost restart --yes`")
 
     def watch(self, node: Node, tasks: Tasks) -> None:
         """The node is ready: from now on it must not stand still."""

@@ -135,8 +135,8 @@ every beat (`WatchdogSec=90` in the image) and ends a process that is stopped or
 a frozen kernel (docs/IMAGE.md).
 
 After {failed} starts in a row that failed, that is that ended within {well_s} s without having been stopped, the node
-starts safely: messages, alerts, the page and the console, and nothing else. It says so as trouble. `waypost restart`
-begins an ordinary start again; if that fails as well, the next is safe again.
+starts safely: messages, alerts, the page and the console, and nothing else. It says so as trouble. An ordinary start
+begins again with `waypost restart --yes`; if that fails as well, the next is safe again.
 
 ## The body of the box
 
