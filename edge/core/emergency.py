@@ -132,6 +132,10 @@ class Emergency:
         verdict = self._verdict.deadline() is None
         return self.known and verdict and (self.state[table.REACH], self._verdict.value) in table.IGNORED[table.REACH]
 
+    def waits(self):
+        """Whether REACH follows its verdict, which `because` explains, as soon as the state has lasted its time."""
+        return (self.state[table.REACH], self._verdict.value) in table.TABLES[table.REACH]
+
     def because(self, axis):
         """([(input name, value number), ...], over): what holds the state of an axis where it is; over: no longer."""
         return self._because[axis]

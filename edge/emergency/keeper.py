@@ -214,7 +214,8 @@ class Keeper:
             return "nothing has been found out yet"
         if not because:
             return "nothing says otherwise"
-        return self._said(because, over)
+        soon = "about to change: " if axis == table.REACH and self.machine.waits() else ""
+        return soon + self._said(because, over)
 
     # --- inside
 

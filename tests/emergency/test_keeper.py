@@ -150,6 +150,25 @@ def test_the_hub_is_looked_for_among_the_neighbours() -> None:
     run(story)
 
 
+def test_a_state_that_lasts_its_time_says_that_it_is_about_to_change() -> None:
+    async def story(stage: Stage) -> None:
+        stage.near = [HUB]
+        stage.keeper.put("names", "answers")
+        stage.wait(60_000)
+        stage.keeper.put("names", "silent")
+        stage.wait(20_000)
+        assert stage.keeper.status()["reach"]["why"] == "no name server answers"
+        stage.keeper.put("names", "answers")
+        stage.wait(20_000)
+        reach = stage.keeper.status()["reach"]
+        assert (reach["state"], reach["why"]) == ("offline", "about to change: a name server answers")
+        stage.wait(60_000)
+        reach = stage.keeper.status()["reach"]
+        assert (reach["state"], reach["why"]) == ("normal", "a name server answers")
+
+    run(story)
+
+
 def test_a_stop_outlives_a_reboot_and_is_ended_by_a_person_only() -> None:
     async def story(stage: Stage) -> None:
         stage.keeper.stop("button")
