@@ -68,6 +68,7 @@ class BlueZ(Stack):
             await self._see_what_it_can(bus)
         except BusError as error:
             raise down_of(error) from error
+        self.centrals_max = Stack.centrals_max if self._has_sockets() else 1
         self.scanner = {"bluez": {"adapter": self._path.rpartition("/")[2]}}
         self.client = {"bluez": {"adapter": self._path.rpartition("/")[2]}}
 
@@ -109,7 +110,7 @@ class BlueZ(Stack):
         """See Stack.serve."""
         if self._bus is None or not self._can_serve:
             raise BleDown(Reason.NO_PERIPHERAL)
-        self._server = GattServer(self._bus, self._path, info, on_way, sockets=self.version >= GattServer.SOCKETS_FROM)
+        self._server = GattServer(self._bus, self._path, info, on_way, self._has_sockets())
         try:
             await self._server.register()
         except BusError as error:
@@ -147,6 +148,10 @@ class BlueZ(Stack):
         if self._server is not None:
             out["notifies"] = self._server.how
         return out
+
+    def _has_sockets(self) -> bool:
+        """Whether each central hears only what is said to it; else one is served at a time."""
+        return self.version >= GattServer.SOCKETS_FROM
 
     # --- the adapter
 

@@ -63,7 +63,8 @@ class BleDriver(SessionDriver):
         self._stack = stack
         self._adapter = str(settings.get("adapter", ""))
         self._out_max = min(settings.get("out_max", 3), bounds.ROLE_MAX)
-        self._in_max = min(settings.get("in_max", 3), bounds.ROLE_MAX)
+        self._in_wanted = min(settings.get("in_max", 3), bounds.ROLE_MAX)
+        self._in_max = self._in_wanted  # as far as the stack can
         self._duty_set = str(settings.get("duty", AUTO))
         self._keys = beacon.Keys(community_key)
         self._node = beacon.node_of(public)
@@ -150,6 +151,7 @@ class BleDriver(SessionDriver):
         loop = asyncio.get_running_loop()
         lost: asyncio.Future[Reason] = loop.create_future()
         await stack.open(lambda reason: None if lost.done() else lost.set_result(reason))
+        self._in_max = min(self._in_wanted, stack.centrals_max)
         self._state = "up"
         self._count("opened")
         for reason in Reason:

@@ -102,10 +102,14 @@ def _nobody(*_value: bytes) -> None:
 
 
 class Stack:
-    """One adapter of one Bluetooth stack. scanner, client: arguments for bleak.BleakScanner and bleak.BleakClient."""
+    """One adapter of one Bluetooth stack. scanner, client: arguments for bleak.BleakScanner and bleak.BleakClient.
+
+    centrals_max: how many it can serve at one time, known once it is open.
+    """
 
     scanner: dict[str, Any] = {}
     client: dict[str, Any] = {}
+    centrals_max = 7  # more than we ever take in
 
     async def open(self, on_lost: Callable[[Reason], None]) -> None:
         """Take the adapter and switch it on. on_lost is called once when it is gone. Raises BleDown."""

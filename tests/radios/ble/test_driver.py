@@ -104,10 +104,14 @@ def test_no_more_than_allowed_each_way() -> None:
     run(scenario)
 
 
-def test_who_is_full_says_so_and_is_left_alone() -> None:
+@pytest.mark.parametrize("limit", ["settings", "stack"])
+def test_who_is_full_says_so_and_is_left_alone(limit: str) -> None:
     async def scenario(place: Village) -> None:
         *others, last = lower_first(*range(1, 5))
-        full, heard = await place.node(last, in_max=1, out_max=0)
+        full, heard = await place.node(last, in_max=1 if limit == "settings" else 3, out_max=0, start=False)
+        if limit == "stack":
+            full._stack.centrals_max = 1
+        await full.start()
         drivers = [(await place.node(number, in_max=0))[0] for number in others]
         await heard.until(lambda: heard.peers)
         keys = beacon.Keys(None)
