@@ -71,17 +71,22 @@ def test_a_worker_killed_in_the_middle(small: str, tmp_path: pathlib.Path) -> No
 
 
 @pytest.mark.slow
-def test_a_neighbours_model(small: str, tmp_path: pathlib.Path) -> None:
+def test_a_neighbours_model_and_a_hubs(small: str, tmp_path: pathlib.Path) -> None:
     (tmp_path / "mill").mkdir(mode=0o700)
     assert cli("--dir", tmp_path / "mill", "model", "add", small)[0] == 0
-    with RealNode(tmp_path / "mill", KEY, ROOM, "node.name=Mill") as mill, RealNode(
-            tmp_path / "hall", KEY, ROOM, f"lan.peers=127.0.0.1:{mill.ready['links']['lan']}") as hall:
-        near(hall.directory, 1)
-        end = ask(hall)[-1]["end"]
-        assert (end["by"], end["name"], end["node"]) == ("neighbour", "Mill", mill.ready["node"])
-        assert cli("--dir", mill.directory, "stop")[0] == 0
-        end = ask(hall)[-1]["end"]
-        assert end["by"] == "library"
+    with RealNode(tmp_path / "mill", KEY, ROOM, "node.name=Mill") as mill:
+        peer = f"lan.peers=127.0.0.1:{mill.ready['links']['lan']}"
+        with RealNode(tmp_path / "hall", KEY, ROOM, peer, f"library.hubs={mill.ready['node']}") as hall:
+            near(hall.directory, 1)
+            end = ask(hall)[-1]["end"]
+            assert (end["by"], end["name"], end["node"]) == ("hub", "Mill", mill.ready["node"])
+        with RealNode(tmp_path / "hall", KEY, ROOM, peer) as hall:
+            near(hall.directory, 1)
+            end = ask(hall)[-1]["end"]
+            assert (end["by"], end["name"], end["node"]) == ("neighbour", "Mill", mill.ready["node"])
+            assert cli("--dir", mill.directory, "stop")[0] == 0
+            end = ask(hall)[-1]["end"]
+            assert end["by"] == "library"
 
 
 @pytest.mark.slow
