@@ -17,7 +17,7 @@ _KINDS = {0x0A: "piece", 0x0B: "need", 0x0C: "ask", 0x0D: "window", 0x0E: "probe
 _MESSAGE = 0x80
 _CONDITIONS = ("calm", "watch", "emergency", "recovery")
 _MAINS, _NOT_TOLD = 254, 255
-_CLASSES = ("alert", "direct", "community", "bulk", "bot")
+_CLASSES = ("alert", "direct", "community", "bulk", "texts")
 WAITING_STATES = ("queued", "waiting", "on_air")
 
 
@@ -100,7 +100,7 @@ def event(value: dict[str, Any]) -> str:
         return f"{head} {clean(value['what'])}: node {clean(value['node']) or 'unknown'}{signal(value)}"
     if value["event"] == "echo":
         return f"{head} echo    of {value['node']}{signal(value['here'])}; it hears us{signal(value['there'])}"
-    return f"{head} sent    number {value['token']}: {state(value['state'], value['detail'])}"
+    return f"{head} ours    number {value['token']}: {state(value['state'], value['detail'])}"
 
 
 def signal(heard: dict[str, Any]) -> str:

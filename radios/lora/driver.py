@@ -18,7 +18,7 @@ import time
 from edge.core import limits
 from edge.core.link import Driver, LinkInfo, LinkOwner
 from radios.lora import jobs
-from radios.lora.governor import ALERT, BOT
+from radios.lora.governor import ALERT, TEXTS
 from radios.lora.jobs import Job
 from radios.lora.keeper import Keeper, open_ledger
 from radios.lora.modem import LinkDown, Modem, Pace, Refused, Signal
@@ -346,7 +346,7 @@ class LoraDriver(Driver, Supervised):
         return job.token
 
     def _lane_class(self, job: Job) -> int:
-        return BOT if job.text is not None and job.lane != limits.LANE_ALERT else job.lane
+        return TEXTS if job.text is not None and job.lane != limits.LANE_ALERT else job.lane
 
     # --- saying what became of it
 
@@ -398,7 +398,7 @@ def make_modem(settings: dict[str, Any], pace: Pace) -> Modem:
         raise ValueError(f'lora.modem can\'t be "{name}"; it may be ' + ", ".join(MODEMS))
     missing = [key for key in _NEEDS.get(name, _RAW) if key not in settings]
     if missing:
-        raise ValueError(f"a {name} needs " + ", ".join("lora." + key for key in missing))
+        raise ValueError(f'lora.modem = "{name}" needs ' + ", ".join("lora." + key for key in missing))
     module, _, kind = MODEMS[name].partition(":")
     modem: Modem = getattr(importlib.import_module(module), kind)(dict(settings, model=name), pace)
     return modem

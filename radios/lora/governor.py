@@ -2,7 +2,7 @@
 
 What was sent counts from before it starts until an hour after it has ended, so that in no window of 3600 s the limit of
 the sub-band is exceeded, whatever delays the radio adds. Alerts may use all of the limit; everything else at most half
-of it, bulk a quarter, the bot a tenth, in bursts of a tenth, and it keeps quiet on a busy channel. Where the law allows
+of it, bulk a quarter, texts a tenth, in bursts of a tenth, and it keeps quiet on a busy channel. Where the law allows
 more than a tenth of the time, only alerts take it. It knows no clock and no file: monotonic milliseconds are handed in,
 and radios/lora/ledger.py keeps the budgets across restarts. docs/AIRTIME.md.
 """
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from radios.lora.regions import Law
 
 HOUR_MS = 3600000
-ALERT, DIRECT, COMMUNITY, BULK, BOT = range(5)
-CLASS_NAMES = ("alert", "direct", "community", "bulk", "bot")
+ALERT, DIRECT, COMMUNITY, BULK, TEXTS = range(5)
+CLASS_NAMES = ("alert", "direct", "community", "bulk", "texts")
 UNKNOWN = 5  # spent by we no longer know whom: counts in every share
 SHARES_PERMILLE = (1000, 500, 500, 250, 100)
 OWN_PERMILLE = 500  # all but alerts together
 POLITE_PPM = 100000  # of the time, for all but alerts, where the law allows more
 BURST_PERMILLE = 100
-BUSY_PERCENT = 25  # bulk and bot wait
+BUSY_PERCENT = 25  # bulk and texts wait
 FULL_PERCENT = 40  # all but alerts wait
 QUIET_MS = 15000
 ON_AIR_MS = 500  # until another radio's packet in the same sub-band may be done
@@ -155,7 +155,7 @@ class Budget:
         return max(-(-(self._debt - max(burst_us - us, 0) * HOUR_MS) // rate_us), 0)
 
 
-_ALL = (ALERT, DIRECT, COMMUNITY, BULK, BOT, UNKNOWN)
+_ALL = (ALERT, DIRECT, COMMUNITY, BULK, TEXTS, UNKNOWN)
 _OWN = _ALL[1:]
 
 
@@ -178,7 +178,7 @@ class Governor:
         self._utilisation = percent
 
     def ask(self, now_ms: int, lane_class: int, airtime_us: int) -> int | Never:
-        """0 when a packet of lane_class (ALERT..BOT) and so much airtime may go now, else Wait or Never."""
+        """0 when a packet of lane_class (ALERT..TEXTS) and so much airtime may go now, else Wait or Never."""
         if airtime_us > self._frame_us_max:
             return Never("too_long", "would be on the air longer than the law of this region allows: choose a faster "
                                      "setting")

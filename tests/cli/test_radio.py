@@ -102,8 +102,8 @@ def test_a_node_without_a_radio(tmp_path: pathlib.Path) -> None:
 FACTS = {"modem": "rnode", "device": "/dev/x", "state": "up", "queue.0": 0, "queue.1": 2, "queue.2": 1, "queue.3": 0,
          "airtime": "EU868/869400-869650", "airtime.used_ms": 12345, "airtime.limit_ms": 360000,
          "airtime.own_used_ms": 11000, "airtime.own_limit_ms": 180000, "utilisation_percent": 7,
-         **{f"airtime.{name}_used_ms": 10 for name in ("alert", "direct", "community", "bulk", "bot")},
-         **{f"airtime.{name}_limit_ms": 99900 for name in ("direct", "community", "bulk", "bot")}}
+         **{f"airtime.{name}_used_ms": 10 for name in ("alert", "direct", "community", "bulk", "texts")},
+         **{f"airtime.{name}_limit_ms": 99900 for name in ("direct", "community", "bulk", "texts")}}
 
 
 def test_a_link_with_its_airtime_and_line() -> None:
@@ -148,7 +148,7 @@ def test_top_shows_airtime_channel_and_line() -> None:
     ({"event": "text", "from": "9ea2f3c4", "to_us": True, "channel": "", "text": "hi\x07", "hops": 0},
      "text    from !9ea2f3c4 to us, direct: hi\u00b7"),
     ({"event": "on_air", "token": 4, "state": "refused", "detail": "no region is set"},
-     "sent    number 4: refused no region is set"),
+     "ours    number 4: refused no region is set"),
 ])
 def test_events(event: dict[str, Any], said: str) -> None:
     assert view.event({"link": "lora", **event})[9:] == f"lora   {said}"

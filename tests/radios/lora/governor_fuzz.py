@@ -13,7 +13,7 @@ import argparse
 import random
 import sys
 
-from radios.lora.governor import BOT, BULK, HOUR_MS, POLITE_PPM, Governor, Wait
+from radios.lora.governor import TEXTS, BULK, HOUR_MS, POLITE_PPM, Governor, Wait
 from radios.lora.ledger import Ledger
 from radios.lora.regions import Law
 
@@ -100,7 +100,7 @@ class Life:
         if not free:
             return
         radio, kind, us = rng.choice(free), rng.choice(KINDS), rng.randrange(1000, self.frame_us + 1)
-        if kind == BOT:
+        if kind == TEXTS:
             us = max(us // 5, 1000)
         rest_us = self.limit_us - sum(self.budgets[0].sums)
         if kind == 0 and rng.random() < 0.3 and rest_us > 0:
@@ -149,7 +149,7 @@ class Life:
         """What was broken, in words."""
         polite_us = min(self.limit_us, HOUR_MS * POLITE_PPM // 1000)
         rules = [("limit", self.aired, self.limit_us, HOUR_US)]
-        for name, low, high, part in (("own", 1, 4, 500), ("bulk", BULK, BULK, 250), ("bot", BOT, BOT, 100)):
+        for name, low, high, part in (("own", 1, 4, 500), ("bulk", BULK, BULK, 250), ("texts", TEXTS, TEXTS, 100)):
             rows = [row for row in self.aired if low <= row[2] <= high]
             rules.append((name, rows, polite_us * part // 1000, HOUR_US))
         if self.law.dwell is not None:

@@ -12,7 +12,7 @@ import pytest
 from radios.lora import governor as gov
 from radios.lora import ledger as led
 from radios.lora.driver import LoraDriver
-from radios.lora.governor import ALERT, BOT, BULK, COMMUNITY, DIRECT, HOUR_MS, Budget, Governor, Never, Wait
+from radios.lora.governor import ALERT, TEXTS, BULK, COMMUNITY, DIRECT, HOUR_MS, Budget, Governor, Never, Wait
 from radios.lora.keeper import Keeper, open_ledger
 from radios.lora.ledger import FILE_NAME, PIECES, FileDisk, Ledger
 from radios.lora.modem import Modem, Pace, Phy
@@ -113,8 +113,8 @@ def test_many_small_packets_take_little_memory() -> None:
 
 
 def test_shares() -> None:
-    """Everything but alerts at most half, bulk a quarter, the bot a tenth; alerts all."""
-    for kind, seconds in ((DIRECT, 180), (COMMUNITY, 180), (BULK, 90), (BOT, 36), (ALERT, 360)):
+    """Everything but alerts at most half, bulk a quarter, texts a tenth; alerts all."""
+    for kind, seconds in ((DIRECT, 180), (COMMUNITY, 180), (BULK, 90), (TEXTS, 36), (ALERT, 360)):
         law, now_ms, sent = one(), START, 0
         while now_ms < START + HOUR_MS - 60000:
             answer = law.ask(now_ms, kind, S)
@@ -129,7 +129,7 @@ def test_shares() -> None:
 def test_an_alert_finds_its_half_untouched() -> None:
     law, now_ms = one(), START
     while now_ms < START + HOUR_MS // 2:
-        for kind in (DIRECT, COMMUNITY, BULK, BOT):
+        for kind in (DIRECT, COMMUNITY, BULK, TEXTS):
             if law.ask(now_ms, kind, S) == 0:
                 send(law, now_ms, kind, S)
         now_ms += 1000
@@ -139,8 +139,8 @@ def test_an_alert_finds_its_half_untouched() -> None:
 def test_whose_share_is_used_up_holds_nobody_else_up() -> None:
     law, now_ms = one(), START
     for _ in range(36):
-        now_ms = send(law, now_ms + 30000, BOT, S)
-    wait_ms, reason = wait(law, now_ms + 30000, BOT, S)
+        now_ms = send(law, now_ms + 30000, TEXTS, S)
+    wait_ms, reason = wait(law, now_ms + 30000, TEXTS, S)
     assert reason == "share" and wait_ms > HOUR_MS // 2
     assert law.ask(now_ms + 30000, BULK, S) == 0
 
@@ -169,8 +169,8 @@ def test_where_the_law_allows_everything_only_alerts_take_it() -> None:
     assert isinstance(law.ask(START, DIRECT, 180 * S + 1), Never)
 
 
-@pytest.mark.parametrize(("percent", "quiet"), [(24, ()), (25, (BULK, BOT)), (39, (BULK, BOT)),
-                                                (40, (DIRECT, COMMUNITY, BULK, BOT)), (100, (1, 2, 3, 4))])
+@pytest.mark.parametrize(("percent", "quiet"), [(24, ()), (25, (BULK, TEXTS)), (39, (BULK, TEXTS)),
+                                                (40, (DIRECT, COMMUNITY, BULK, TEXTS)), (100, (1, 2, 3, 4))])
 def test_quiet_on_a_busy_channel(percent: int, quiet: tuple[int, ...]) -> None:
     law = one()
     law.utilisation(percent)
@@ -399,7 +399,7 @@ def test_the_law_follows_the_radio() -> None:
         "airtime.own_used_ms": 0, "airtime.own_limit_ms": 180000, "airtime.alert_used_ms": 1000,
         "airtime.direct_used_ms": 0, "airtime.direct_limit_ms": 180000, "airtime.community_used_ms": 0,
         "airtime.community_limit_ms": 180000, "airtime.bulk_used_ms": 0, "airtime.bulk_limit_ms": 90000,
-        "airtime.bot_used_ms": 0, "airtime.bot_limit_ms": 36000}
+        "airtime.texts_used_ms": 0, "airtime.texts_limit_ms": 36000}
     modem.region = "EU_433"
     modem.phy = Phy(433500000, 125000, 11, 5, 16)
     assert made.status(START)["airtime.used_ms"] == 0
