@@ -28,6 +28,7 @@ ECHO_BURST = 8  # probes answered at once, then
 ECHO_PER_S = 1
 ECHO_SLOTS = 8  # of about a short frame's time: those who heard a probe answer one after another
 ECHO_BYTES = 21
+IN_REACH_MS = 2 * limits.BEACON_MS_MAX  # who has been silent for so long is not near any more
 _PROBES = (0x0E, 0x0F)  # edge.core.probe, which only a node with a radio imports
 
 
@@ -149,6 +150,27 @@ class Aired:
                  "verified": one.trust > 0, "condition": one.beacon.condition, "battery": one.beacon.battery,
                  "queue": one.beacon.queue} for one in (air.sync.heard if air is not None else ())
                 if one.beacon is not None]
+
+    def in_reach(self) -> list[dict[str, Any]]:
+        """See RadioPort."""
+        airs = [(link, air) for link in sorted(self._drivers) if (air := self._machine.air(link)) is not None]
+        return self._in_reach(airs) if airs else []
+
+    def _in_reach(self, airs: list[tuple[str, Any]]) -> list[dict[str, Any]]:
+        from edge.core import beacon
+
+        now_ms = self._now_ms()
+        met = {beacon.node_of(one.node) for one in self._machine.neighbours() if one.hello}
+        out = []
+        for link, air in airs:
+            for one in air.sync.heard:
+                if one.beacon is None or one.node in met or now_ms - one.heard_ms > IN_REACH_MS:
+                    continue
+                met.add(one.node)
+                keys = [key for key in air.book.keys_of(one.node[:5]) if beacon.node_of(key) == one.node]
+                out.append({"node": (keys[0] if keys else one.node).hex(), "name": "", "link": link, "member": True,
+                            "authenticated": False, "heard_s": (now_ms - one.heard_ms) // 1000, "address": ""})
+        return out
 
     def heard(self, link: str, data: bytes, signal: Any) -> bool:
         """A frame came on a broadcast link; whether it was a probe's, which the core need not see."""

@@ -117,6 +117,10 @@ class RadioPort(Protocol):
         stand for it, "heard_s", "rssi_dbm" or None, "verified", and what it says of itself: "condition", "battery",
         "queue"}."""
 
+    def in_reach(self) -> list[dict[str, Any]]:
+        """Nodes that are heard by radio and by no other link, as NodePort.peers has them; "node" is the key where it is
+        known, else hex of the 8 bytes that stand for it. Their beacons were good: they are of this community."""
+
     def fates(self, key: bytes) -> list[dict[str, str]]:
         """{"link", "state", "detail"} for each radio that the message with this 16-byte key went to lately."""
 

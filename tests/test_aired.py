@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import types
 from typing import Any
 
 import pytest
@@ -102,6 +103,23 @@ def test_take_back() -> None:
 def test_radios_are_those_with_a_line() -> None:
     assert Place(1).aired.radios() == [{"link": "lora", "facts": {"state": "up"}, "waiting": [{"number": 0}],
                                          "nodes": []}]
+
+
+def test_who_is_in_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever's beacon was heard lately, by its key where that is known, and not twice who is met by another link."""
+    one, two = Place(1), Place(2)
+    assert one.aired.in_reach() == []
+    one.machine.receive(0, "lora", b"", two.machine.air("lora").sync.pack_beacon(0, 0), -80)
+    (row,) = one.aired.in_reach()
+    assert row["node"] == beacon.node_of(two.machine.key).hex() and row["link"] == "lora" and row["member"]
+    one.machine.air("lora").book.learn(two.machine.key)
+    assert [row["node"] for row in one.aired.in_reach()] == [two.machine.key.hex()]
+    one.aired._now_ms = lambda: aired.IN_REACH_MS + 1
+    assert one.aired.in_reach() == []
+    one.aired._now_ms = lambda: 0
+    met = types.SimpleNamespace(node=two.machine.key, hello=True)
+    monkeypatch.setattr(one.machine, "neighbours", lambda: [met])
+    assert one.aired.in_reach() == []
 
 
 def test_a_probe_is_echoed_and_told() -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FOLLOW_S = 0.5
 PREFIX_DIGITS_MIN = 4
+KEY_DIGITS = 64
 STDIN_LETTERS_MAX = 65536
 
 
@@ -167,11 +168,11 @@ def _print_rows(args: argparse.Namespace, rows: list[dict[str, Any]], nothing: s
 def _key_of(client: Client, who: str) -> bytes:
     """The key of a neighbour by its key, the beginning of it, or its name."""
     digits = who.lower()
-    if len(digits) == 64 and all(one in "0123456789abcdef" for one in digits):
+    if len(digits) == KEY_DIGITS and all(one in "0123456789abcdef" for one in digits):
         return bytes.fromhex(digits)
     near = client.call("peers.list@1") or []
-    found = {row["node"] for row in near
-             if row.get("name") == who or (len(who) >= PREFIX_DIGITS_MIN and row["node"].startswith(digits))}
+    found = {row["node"] for row in near if len(row["node"]) == KEY_DIGITS  # a radio may not know the key yet
+             and (row.get("name") == who or (len(who) >= PREFIX_DIGITS_MIN and row["node"].startswith(digits)))}
     if len(found) != 1:
         many = ", ".join(sorted(key[:16] for key in found))
         raise NotFound(f'"{who}" can be {len(found)} nodes' if found else f'no neighbour "{who}"', where="--to",

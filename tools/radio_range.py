@@ -19,7 +19,8 @@ _NODE_DIGITS = 16
 
 def names(peers: list[dict[str, Any]], messages: list[dict[str, Any]]) -> dict[str, str]:
     """Hex of the 8 bytes by which a radio names a node -> how people may know it."""
-    known = {row["author"]: "" for row in messages} | {row["node"]: row.get("name", "") for row in peers}
+    known = {row["author"]: "" for row in messages} | {
+        row["node"]: row.get("name", "") for row in peers if len(row["node"]) > _NODE_DIGITS}
     return {hashlib.sha256(bytes.fromhex(key)).hexdigest()[:_NODE_DIGITS]: f"{name} ({key[:16]})" if name else key[:16]
             for key, name in known.items()}
 

@@ -44,7 +44,8 @@ class About:
         found = [
             Service("node.status", UNKNOWN, "who the node is; for members what it holds and what is wrong, for "
                     "the owner all it knows of itself", (), self.status),
-            Service("peers.list", MEMBER, "the neighbours now; their addresses for the owner only", (), self.peers),
+            Service("peers.list", MEMBER, "the neighbours now, those heard by radio too; addresses for the owner only",
+                    (), self.peers),
             Service("protocol.versions", UNKNOWN, "the versions it speaks and what the caller may call", (),
                     self.versions),
             Service("counters", TRUSTED, "how often what has happened, by name", (), self.counters),
@@ -66,7 +67,7 @@ class About:
         return facts | {"version": self._version, "protocol": list(PROTOCOL_VERSIONS)}
 
     async def peers(self, caller: Caller) -> list[dict[str, Any]]:
-        rows = self._node.peers()
+        rows = self._node.peers() + self._node.aired.in_reach()
         if caller.trust >= ANCHOR:
             return rows
         return [{name: value for name, value in row.items() if name != "address"} for row in rows]

@@ -134,7 +134,7 @@ class _Pages:
             "now_ms": facts["time_ms"],  # by the clock that dates its messages
             "state": state,
             "missing": missing,
-            "peers": len(self._node.peers()),
+            "peers": len(await self._call("peers.list@1")),
             "messages": sum(row[1] for row in facts.get("messages") or ()),
             "up_s": facts.get("up_s"),
             "version": facts.get("version"),

@@ -35,6 +35,9 @@ class Place:
         self.aired = self
         self.went: dict[bytes, list[dict[str, str]]] = {}  # what `fates` says
 
+    def in_reach(self) -> list[dict[str, Any]]:
+        return []
+
     def fates(self, key: bytes) -> list[dict[str, str]]:
         return self.went.get(key, [])
 

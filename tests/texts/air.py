@@ -58,6 +58,9 @@ class Air:
     def radios(self) -> list[dict[str, Any]]:
         return []
 
+    def in_reach(self) -> list[dict[str, Any]]:
+        return []
+
     def fates(self, key: bytes) -> list[dict[str, str]]:
         return []
 

@@ -36,7 +36,9 @@ _CLI_TAIL = """
 - `board list`, `inbox` and `messages` print a list of
   `{"id","author","lane","type","seq","hlc","time_ms","expires_s", "text","conflict"}`, newest first, with `"name"`
   and `"to"` where there is one; `text` is null where it can't be read.
-- `peers` prints a list of `{"node","name","link","member","authenticated","for_s","heard_s","waiting","address"}`.
+- `peers` prints a list of `{"node","name","link","member","authenticated","for_s","heard_s","waiting","address"}`;
+  of a node that is heard by radio alone, `for_s` and `waiting` are missing, and `node` may be 16 digits: its key is
+  known with its first message.
 - `doctor` prints a list of `{"check","state","text","fix"}`, state `ok`, `note` or `broken`.
 - `call --stream`, and `trace --follow`, print one JSON value a line.
 - An error is `{"error":{"code","message","where","allowed","hint"}}` on standard output (the last three where they

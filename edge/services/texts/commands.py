@@ -237,8 +237,7 @@ class Commands:
 
     def _near(self) -> int:
         """How many nodes are near, by whatever link."""
-        air = self._node.aired
-        return len(self._node.peers()) + sum(len(air.nodes(row["link"])) for row in air.radios())
+        return len(self._node.peers()) + len(self._node.aired.in_reach())
 
     def _list(self, heard: Heard, texts: list[str]) -> Answer:
         """Numbered lines, each with the beginning of its text; `read N` gives the whole."""

@@ -307,7 +307,7 @@ async function post(event) {
 async function poll() {
   let ok = true;
   if (!document.hidden) {
-    ok = await (isFollowing() ? refresh("status", "alerts")
+    ok = await (isFollowing() ? refresh("status", "alerts", "peers")
       : refresh("status", "alerts", "peers", "board", "checkins", "sticks"));
     if (ok) follow(refresh);
   }

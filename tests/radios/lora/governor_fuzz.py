@@ -13,7 +13,7 @@ import argparse
 import random
 import sys
 
-from radios.lora.governor import TEXTS, BULK, HOUR_MS, POLITE_PPM, Governor, Wait
+from radios.lora.governor import BULK, HOUR_MS, POLITE_PPM, TEXTS, Governor, Wait
 from radios.lora.ledger import Ledger
 from radios.lora.regions import Law
 

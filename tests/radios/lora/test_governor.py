@@ -12,7 +12,7 @@ import pytest
 from radios.lora import governor as gov
 from radios.lora import ledger as led
 from radios.lora.driver import LoraDriver
-from radios.lora.governor import ALERT, TEXTS, BULK, COMMUNITY, DIRECT, HOUR_MS, Budget, Governor, Never, Wait
+from radios.lora.governor import ALERT, BULK, COMMUNITY, DIRECT, HOUR_MS, TEXTS, Budget, Governor, Never, Wait
 from radios.lora.keeper import Keeper, open_ledger
 from radios.lora.ledger import FILE_NAME, PIECES, FileDisk, Ledger
 from radios.lora.modem import Modem, Pace, Phy
