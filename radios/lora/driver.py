@@ -63,7 +63,7 @@ _REASONS = {
 class LoraDriver(Driver, Supervised):
     """See the module. governor: the contract of radios.lora.governor; pace, modem: for tests.
 
-    seed, public, community_key are not used: the frames bring their own proof.
+    seed and community_key are not used: the frames bring their own proof.
     """
 
     def __init__(self, settings: dict[str, Any], seed: bytes, public: bytes, community_key: bytes | None,
@@ -73,7 +73,8 @@ class LoraDriver(Driver, Supervised):
         self.jobs = jobs.Jobs()
         self._fault = ""
         try:
-            self.modem = modem or make_modem(settings, pace or Pace())
+            number = int.from_bytes(public[:4], "big")  # a radio's number that stays, where there is no device with one
+            self.modem = modem or make_modem({"node": number, **settings}, pace or Pace())
         except (ValueError, ImportError) as error:
             self._fault = str(error)
             self.modem = Modem(settings, Pace())

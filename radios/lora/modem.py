@@ -148,6 +148,8 @@ class Modem:
         self.where = str(settings.get("device", ""))
         self.heard_ms = 0  # when the last byte came, by the monotonic clock; the supervisor looks at it
         self.on_radio: Callable[[Radio], None] = lambda radio: None
+        self.counters: dict[str, int] = {}
+        self._pace = pace
 
     async def open(self, on_frame: Callable[[bytes, Signal], None], on_text: Callable[[Text], None],
                    on_state: Callable[[str, int, str], None]) -> None:
@@ -193,4 +195,7 @@ class Modem:
 
     def status(self) -> dict[str, str | int]:
         """Facts for `waypost radio`: firmware, region, settings, counters; flat."""
-        return {}
+        return dict(self.counters)
+
+    def _count(self, name: str) -> None:
+        self.counters[name] = self.counters.get(name, 0) + 1

@@ -31,8 +31,6 @@ class SerialModem(Modem):
 
     def __init__(self, settings: dict[str, Any], pace: Pace) -> None:
         super().__init__(settings, pace)
-        self.counters: dict[str, int] = {}
-        self._pace = pace
         self._finder = Finder(self.where, settings.get("by_id", BY_ID))
         self._port: Port | None = None
         self._ready = False
@@ -111,9 +109,6 @@ class SerialModem(Modem):
         self._fail(LinkDown(reason))
         if was_ready:
             self._on_state("down", 0, reason)
-
-    def _count(self, name: str) -> None:
-        self.counters[name] = self.counters.get(name, 0) + 1
 
     def _bytes(self, data: bytes) -> None:
         self.heard_ms = now_ms()

@@ -15,6 +15,7 @@ from radios import controls, lanes
 from radios.lan import bounds, records
 from tests.lan.kit import Hasty, Lan, Raw, free_port, lan
 from tests.radios.contract import Heard, identity
+from tests.waiting import until
 
 
 def run(test: Callable[[Lan], Coroutine[Any, Any, None]]) -> None:
@@ -23,13 +24,6 @@ def run(test: Callable[[Lan], Coroutine[Any, Any, None]]) -> None:
             await test(place)
 
     asyncio.run(whole())
-
-
-async def until(condition: Callable[[], Any], seconds: float = 5) -> None:
-    """For what no event tells of."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 def test_nodes_on_one_machine_find_each_other() -> None:

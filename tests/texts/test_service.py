@@ -136,7 +136,7 @@ def test_mail_waits_until_the_radio_is_heard_and_comes_once(tmp_path: Path) -> N
         before = len(hall.air.sent)
         hall.hears(BOB, "Bob", hops=3)
         await hall.until(lambda: len(hall.air.sent) == before + 2)
-        await hall.until(lambda: not hall.texts.mails.addressees(hall.now_s))
+        await hall.until(lambda: not hall.texts.mails.waiting(BOB, hall.now_s))
         first, second = hall.air.sent[before:]
         assert first.text.startswith("Mail from Ana, ") and first.text.endswith(": Meet me at the well")
         assert second.text.endswith(": and bring rope") and first.to == second.to == BOB and first.hop_limit == 4
@@ -163,9 +163,9 @@ def test_mail_that_nobody_acknowledged_is_tried_again(tmp_path: Path) -> None:
         await hall.until(lambda: len(hall.air.sent) == 3)
         hall.fate(hall.air.sent[2], "failed")  # the second half
         await hall.until(lambda: len(hall.air.sent) == 4)
-        assert hall.texts.mails.addressees(hall.now_s) == {BOB}
+        assert hall.texts.mails.waiting(BOB, hall.now_s)
         hall.acks = True
-        await hall.until(lambda: not hall.texts.mails.addressees(hall.now_s))
+        await hall.until(lambda: not hall.texts.mails.waiting(BOB, hall.now_s))
 
     one(scene, tmp_path)
 
@@ -188,7 +188,7 @@ def test_mail_and_people_outlive_a_reboot(tmp_path: Path) -> None:
         hall.hears(BOB)
         await hall.until(lambda: hall.air.sent)
         assert hall.air.texts[0].startswith("Mail from Ana") and hall.texts.people.get(BOB).called == "Bob"
-        await hall.until(lambda: not hall.texts.mails.addressees(hall.now_s))
+        await hall.until(lambda: not hall.texts.mails.waiting(BOB, hall.now_s))
         await hall.end()
         hall.begin()
         hall.hears(BOB)
@@ -208,7 +208,7 @@ def test_mail_goes_to_whichever_node_hears_the_radio(tmp_path: Path) -> None:
             school.hears(BOB, "Bob")
             await school.until(lambda: school.air.sent)
             assert school.air.texts == [f"Mail from Ana, {school.air.texts[0].split(', ')[1]}"]
-            await school.until(lambda: not school.texts.mails.addressees(school.now_s))
+            await school.until(lambda: not school.texts.mails.waiting(BOB, school.now_s))
             school.gives(mill)
             mill.hears(BOB, "Bob")
             await mill.silence()

@@ -89,10 +89,6 @@ class Mails:
                  if mail.to == to and not mail.delivered_ms and mail.expires_s > now_s]
         return sorted(found, key=lambda mail: mail.key)
 
-    def addressees(self, now_s: int) -> set[bytes]:
-        """The radios that something waits for."""
-        return {mail.to for mail in self._mails.values() if not mail.delivered_ms and mail.expires_s > now_s}
-
     def to(self, radio: bytes, now_s: int) -> list[Mail]:
         """All to a radio, the newest first, those that were delivered as well."""
         found = [mail for mail in self._mails.values() if mail.to == radio and mail.expires_s > now_s]
@@ -107,10 +103,6 @@ class Mails:
         """Whether one more may be written."""
         waits = sum(not mail.delivered_ms and mail.expires_s > now_s for mail in self.by(sender))
         return waits < FROM_MAX and len(self.waiting(to, now_s)) < WAITING_MAX
-
-    def names(self) -> dict[bytes, str]:
-        """What senders are called."""
-        return {mail.sender: mail.name for mail in self._mails.values() if mail.sender is not None and mail.name}
 
     def _note(self, id: bytes, time_ms: int) -> None:
         mail = self._mails.get(id)

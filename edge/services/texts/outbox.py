@@ -60,7 +60,6 @@ class Outbox:
     """air: the radios. user_ms: airtime that the answers to one person may take in an hour."""
 
     def __init__(self, air: RadioPort, user_ms: int = USER_MS) -> None:
-        self.counters: dict[str, int] = {}
         self._air = air
         self._user_ms = user_ms
         self._lines: dict[Way, _Line] = {}
@@ -81,7 +80,6 @@ class Outbox:
         line = self._lines.get(way)
         if line is None:
             if len(self._lines) >= LINES_MAX:
-                self._count("texts.no_room")
                 return False
             line = self._lines[way] = _Line()
         line.hop_limit = HOPS_UNKNOWN if hops is None else min(hops + 1, HOPS_MAX)
@@ -90,7 +88,6 @@ class Outbox:
                 line.sayings.remove(old)
                 self._over(old, False)
         if len(line.sayings) >= SAYINGS_MAX:
-            self._count("texts.no_room")
             return False
         line.sayings.append(Saying(parts, now_ms + patience_ms, answer, done))
         self.step(now_ms)
@@ -162,7 +159,6 @@ class Outbox:
         line.token = 0
         line.again_ms = now_ms
         saying = line.sayings[0]
-        self._count("texts." + (state or "forgotten"))
         if state == "acked":
             saying.parts.popleft()
         if state != "acked" or not saying.parts:
@@ -197,6 +193,3 @@ class Outbox:
     def _over(self, saying: Saying, delivered: bool) -> None:
         if saying.done is not None:
             saying.done(delivered)
-
-    def _count(self, name: str) -> None:
-        self.counters[name] = self.counters.get(name, 0) + 1

@@ -37,8 +37,6 @@ class MeshModem(Modem):
 
     def __init__(self, settings: dict[str, Any], pace: Pace) -> None:
         super().__init__(settings, pace)
-        self.counters: dict[str, int] = {}
-        self._pace = pace
         self._on_text: Callable[[Text], None] = lambda text: None
         self._radios: dict[int, tuple[int, str, str]] = {}  # number -> (told of at, name, short name)
 
@@ -77,9 +75,6 @@ class MeshModem(Modem):
         self._on_text(Text(packet["from"].to_bytes(4, "big"), to_us, "" if to_us else channel,
                            payload.decode("utf-8", "replace"), packet["id"], signal.hops, signal,
                            port == facts.PORT_ALERT))
-
-    def _count(self, name: str) -> None:
-        self.counters[name] = self.counters.get(name, 0) + 1
 
 
 def _names(user: Record) -> tuple[str, str]:

@@ -8,7 +8,8 @@ channel's key; what matters is signed above. Direct messages under public keys a
 counted and dropped.
 
 settings: device "udp", channel and psk (name and key in base64, by default the preset's own), region, preset (their
-Meshtastic names), hop_limit, node (our node number, random by default), interfaces (names, [] all), group, group_port.
+Meshtastic names), hop_limit, node (our node number, random by default;
+the driver gives one that stays), interfaces (names, [] all), group, group_port.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from radios.lora.meshtastic.fates import Fates
 from radios.lora.meshtastic.mesh import MeshModem
 from radios.lora.meshtastic.told import node_id, signal_of
 from radios.lora.modem import LinkDown, Pace, Refused, Sent
+from radios.lora.regions import canonical
 from radios.lora.supervisor import now_ms
 
 TYPE_CHECKING = False
@@ -333,10 +335,12 @@ class MeshtasticUdpModem(MeshModem):
 def _lora_of(settings: dict[str, Any]) -> Record:
     """The LoRa settings that the nodes around us have, by their names."""
     region, preset = str(settings.get("region", "")), str(settings.get("preset", "LongFast"))
-    regions = {row[0]: code for code, row in facts.REGIONS.items()}
+    regions = {canonical(row[0]): code for code, row in facts.REGIONS.items()}
     presets = {row[0]: code for code, row in facts.PRESETS.items()}
-    if (region and region not in regions) or preset not in presets:
-        raise LinkDown("bad_settings", f"no such region or preset: {region or '-'}, {preset}. Regions: "
-                                       f"{', '.join(sorted(regions))}. Presets: {', '.join(presets)}")
+    if (region and canonical(region) not in regions) or preset not in presets:
+        names = ", ".join(sorted(row[0] for row in facts.REGIONS.values()))
+        raise LinkDown("bad_settings", f"no such region or preset: {region or '-'}, {preset}. Regions: {names}. "
+                                       f"Presets: {', '.join(presets)}")
     return {**wire.LORA_CONFIG.defaults, "use_preset": True, "modem_preset": presets[preset],
-            "region": regions.get(region, 0), "hop_limit": int(settings.get("hop_limit", 3)), "tx_enabled": True}
+            "region": regions.get(canonical(region), 0), "hop_limit": int(settings.get("hop_limit", 3)),
+            "tx_enabled": True}

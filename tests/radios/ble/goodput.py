@@ -12,8 +12,9 @@ from typing import Any
 
 from radios.ble import gatt
 from radios.ble.central import connect
-from tests.radios.ble.kit import Hasty, Village, lower_first, until
+from tests.radios.ble.kit import Hasty, Village, lower_first
 from tests.radios.ble.virtual import VirtualStack
+from tests.waiting import until
 
 PAYLOAD = bytes(range(256))[::-1] * (gatt.FRAME_BYTES_MAX // 256)
 FRAMES = 64

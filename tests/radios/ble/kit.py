@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -85,13 +85,6 @@ async def bumble_ends() -> None:
         for task in theirs:
             task.cancel()
         await asyncio.wait(theirs)
-
-
-async def until(condition: Callable[[], Any], seconds: float = 8) -> None:
-    """Wait for what no event tells of."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 def lower_first(*numbers: int) -> list[int]:

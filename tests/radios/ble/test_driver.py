@@ -12,8 +12,9 @@ import pytest
 from edge.core import limits
 from radios.ble import beacon, fragments, gatt, page
 from radios.ble.stack import BleDown, Reason
-from tests.radios.ble.kit import Hasty, Phone, Village, lower_first, until, village
+from tests.radios.ble.kit import Hasty, Phone, Village, lower_first, village
 from tests.radios.contract import Heard, identity
+from tests.waiting import until
 
 LOW, HIGH = lower_first(1, 2)
 

@@ -20,9 +20,10 @@ from bumble import core, hci, ll
 
 from edge.core import frame, limits
 from radios.ble import beacon, fragments, gatt, page
-from tests.radios.ble.kit import Phone, Village, lower_first, until, village
+from tests.radios.ble.kit import Phone, Village, lower_first, village
 from tests.radios.ble.virtual import advert, hang_up
 from tests.radios.contract import identity
+from tests.waiting import until
 
 ATTACK_AIR = 60000
 FRAMES, FRAME_BYTES = 24, 3000

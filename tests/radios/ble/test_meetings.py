@@ -14,7 +14,8 @@ import pytest
 
 from radios.ble import bounds
 from tests.radios.ble.house import House
-from tests.radios.ble.kit import Village, until, village
+from tests.radios.ble.kit import Village, village
+from tests.waiting import until
 
 
 @asynccontextmanager

@@ -13,12 +13,13 @@ from edge.services import provide_radio
 from tests.cli.kit import RealNode, cli, cli_json
 from tests.radios.ble.air import Radio
 from tests.radios.ble.house import House
-from tests.radios.ble.kit import lower_first, until, village
+from tests.radios.ble.kit import lower_first, village
 from tests.radios.ble.virtual import backend_for
 from tests.radios.contract import identity
 from tests.radios.lora.emulated.air import LiveAir
 from tests.radios.lora.emulated.meshtastic_ble import MeshtasticBle
 from tests.radios.lora.emulated.meshtastic_device import MeshtasticDevice
+from tests.waiting import until
 from tools import radio_ble
 from tools import radio_view as view
 

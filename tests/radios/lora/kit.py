@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from radios.lora.driver import LoraDriver
 from radios.lora.modem import Pace, Signal
@@ -18,6 +16,7 @@ from tests.radios.lora.emulated.air import LiveAir
 from tests.radios.lora.emulated.e22_device import E22Device
 from tests.radios.lora.emulated.rnode_device import RNodeDevice
 from tests.radios.lora.emulated.rylr_device import RylrDevice
+from tests.waiting import until
 
 SPEED = 50
 RAW = {"freq_hz": 869525000, "bw_hz": 250000, "sf": 8, "cr_den": 5, "power_dbm": 14}
@@ -180,13 +179,3 @@ async def world(**air: Any) -> AsyncIterator[World]:
         finally:
             await made.close()
     assert not failures
-
-
-async def until(condition: Callable[[], Any], seconds: float = 5) -> None:
-    """Wait for something that raises no event."""
-    try:
-        async with asyncio.timeout(seconds):
-            while not condition():  # noqa: ASYNC110
-                await asyncio.sleep(0.002)
-    except TimeoutError:
-        pytest.fail(f"not within {seconds} s")

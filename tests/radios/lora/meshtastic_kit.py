@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-
-import pytest
 
 from radios.lora.meshtastic.client import MeshtasticModem
 from radios.lora.modem import LinkDown, Modem, Pace, Refused, Sent, Signal
@@ -180,12 +178,3 @@ async def opened(modem: Modem) -> str:
         return down.reason
     await modem.close()
     return ""
-
-
-async def soon(condition: Callable[[], Any], what: str) -> None:
-    """Wait until `condition` holds, of something that tells no event; fails after ten seconds."""
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail(f"not in time: {what}")

@@ -15,7 +15,8 @@ from radios.lora.driver import FRAME_BYTES_MAX, LoraDriver
 from radios.lora.modem import Modem, Pace, Refused, Sent
 from radios.lora.people import Text
 from tests.radios.contract import identity
-from tests.radios.lora.kit import Allow, Listener, World, hasty, pace, until, world
+from tests.radios.lora.kit import Allow, Listener, World, hasty, pace, world
+from tests.waiting import until
 
 KINDS = ("rnode", "rylr998", "e22")
 BEATS_S = 2 * hasty().beat_ms / 1000
@@ -97,8 +98,8 @@ async def check_alert_overtakes(made: World, kind: str) -> None:
     assert a.send(None, 0, b"alert")
     await heard_b.until(lambda: b"alert" in heard_b.data)
     assert heard_b.data.index(b"alert") <= before + 1
-    await heard_b.until(lambda: len(heard_b.got) == sent + 1)
-    assert [frame[1] for frame in heard_b.data if frame != b"alert"] == list(range(sent))
+    await heard_b.until(lambda: len(set(heard_b.data)) == sent + 1)  # on a busy machine one may be said twice
+    assert [frame[1] for frame in dict.fromkeys(heard_b.data) if frame != b"alert"] == list(range(sent))
 
 
 async def check_stop(made: World, kind: str) -> None:

@@ -16,7 +16,8 @@ from radios.lora.e22 import codec, framing
 from radios.lora.e22.modem import E22
 from radios.lora.modem import LinkDown
 from tests.radios.lora.emulated.e22_device import FACTORY, E22Device
-from tests.radios.lora.kit import World, hasty, pace, until, world
+from tests.radios.lora.kit import World, hasty, pace, world
+from tests.waiting import until
 
 FAST = FACTORY[:3] + b"\xe2" + bytes((FACTORY[4] | codec.SWITCH_BIT,)) + FACTORY[5:]  # 115200 baud
 SWITCHED = FACTORY[:4] + bytes((FACTORY[4] | codec.SWITCH_BIT,)) + FACTORY[5:]

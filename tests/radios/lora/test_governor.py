@@ -20,7 +20,8 @@ from radios.lora.regions import Law
 from tests.radios.contract import identity
 from tests.radios.lora import governor_fuzz
 from tests.radios.lora.governor_fuzz import Card
-from tests.radios.lora.kit import Listener, pace, until, world
+from tests.radios.lora.kit import Listener, pace, world
+from tests.waiting import until
 
 S = 1000000
 LIMIT = 360 * S

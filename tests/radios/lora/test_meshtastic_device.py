@@ -13,7 +13,8 @@ from radios.lora.meshtastic.stream import Framer, frame
 from tests.radios.lora.emulated.air import Air
 from tests.radios.lora.emulated.meshtastic_device import MeshtasticDevice
 from tests.radios.lora.emulated.meshtastic_router import Router
-from tests.radios.lora.meshtastic_kit import mesh, soon
+from tests.radios.lora.meshtastic_kit import mesh
+from tests.waiting import until
 
 Record = dict[str, Any]
 LONG_FAST, SHORT_FAST = 0, 6
@@ -206,7 +207,7 @@ class Phone:
 
     async def until(self, name: str, count: int = 1) -> list[Record]:
         """So many records of a kind."""
-        await soon(lambda: sum(1 for r in self.take() if name in r) >= count, f"{count} {name}")
+        await until(lambda: sum(1 for r in self.take() if name in r) >= count, what=f"{count} {name}")
         return [r[name] for r in self.records if name in r]
 
 

@@ -15,8 +15,9 @@ import pytest
 from radios.lora.driver import LoraDriver
 from tests.radios.lora.emulated.meshtastic_device import MeshtasticDevice, introduce
 from tests.radios.lora.emulated.meshtastic_udp import UdpSide
-from tests.radios.lora.kit import Listener, World, until
+from tests.radios.lora.kit import Listener, World
 from tests.radios.lora.test_driver import CONTRACT
+from tests.waiting import until
 
 GROUP = "239.192.87.82"
 PORT = 40000 + os.getpid() % 20000

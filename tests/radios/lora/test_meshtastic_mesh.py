@@ -15,7 +15,8 @@ from radios.lora.people import Radio, Text
 from tests.radios.contract import identity
 from tests.radios.lora.kit import Allow, Listener
 from tests.radios.lora.meshtastic_kit import mesh as made_mesh
-from tests.radios.lora.meshtastic_kit import pair, quick, soon
+from tests.radios.lora.meshtastic_kit import pair, quick
+from tests.waiting import until
 
 ANA = 0x9EA2F3C4
 
@@ -92,7 +93,7 @@ def test_whatever_a_neighbour_sends_makes_it_known() -> None:
             await hall.until(lambda: told)
             assert told[0].sender == devices[1].number.to_bytes(4, "big")
             assert told[0].name == devices[1].user["long_name"] and told[0].signal.hops == 0
-            await soon(lambda: ANA in hall.modem._radios, "the device tells a name")
+            await until(lambda: ANA in hall.modem._radios, what="the device tells a name")
             hall.modem._met(packet(), None)
             assert told[-1].name == "Ana"
 
@@ -154,7 +155,7 @@ def test_the_driver_says_who_is_near_and_what_became_of_texts() -> None:
             second.say(made.devices[0].number.to_bytes(4, "big"), "hello")
             await owner.until(lambda: owner.texts and owner.radios, 10)
             assert owner.radios[0].sender == to and not owner.texts[0].alert
-            await soon(lambda: driver.text_ms(200) > 300, "the radio is up")
+            await until(lambda: driver.text_ms(200) > 300, what="the radio is up")
             token = driver.send_text(to, "", "hello yourself", 3)
             assert driver.fate(token)[0] == "queued" and driver.fate(999) == ("", "")
             await owner.until(lambda: owner.last(token) == "acked", 10)

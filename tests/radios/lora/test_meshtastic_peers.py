@@ -23,7 +23,8 @@ from radios.lora.meshtastic.client import MeshtasticModem
 from radios.lora.modem import Pace
 from tests.radios.contract import Waits
 from tests.radios.lora.emulated.meshtastic_device import MeshtasticDevice, introduce
-from tests.radios.lora.meshtastic_kit import Hall, mesh, pair, quick, soon
+from tests.radios.lora.meshtastic_kit import Hall, mesh, pair, quick
+from tests.waiting import until
 
 PEER = os.path.join(os.path.dirname(__file__), "meshtastic_peer.py")
 DAEMON = os.environ.get("WAYPOST_MESHTASTICD") or shutil.which("meshtasticd") or ""
@@ -158,7 +159,7 @@ def test_it_is_throttled_as_by_a_real_device() -> None:
                 client.do("text", text="2")
                 await client.first(lambda e: sum(1 for e in client.events if e["event"] == "sent") == 2)
                 await hall.until(lambda: hall.texts)
-                await soon(lambda: theirs.counters["throttled"], "the second text is handed in")
+                await until(lambda: theirs.counters["throttled"], what="the second text is handed in")
                 assert [t.text for t in hall.texts] == ["1"]
                 assert not [e for e in client.events if e.get("error") not in (None, "NONE")]
 
@@ -172,7 +173,7 @@ def test_it_sets_the_region_and_the_device_restarts() -> None:
             async with vendor_of(device) as client:
                 client.do("region", code=3)
                 await client.event("written")
-                await soon(lambda: device.counters["reboots"], "the device restarts")
+                await until(lambda: device.counters["reboots"], what="the device restarts")
             hall = await made.hall(device)
             assert hall.modem.region == "EU_868"
 

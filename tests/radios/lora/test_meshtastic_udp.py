@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 
+from radios.lora.driver import LoraDriver
 from radios.lora.meshtastic import facts, wire
 from radios.lora.meshtastic.udp import MeshtasticUdpModem
 from radios.lora.modem import LinkDown, Refused
+from tests.radios.contract import identity
 from tests.radios.lora.emulated.meshtastic_udp import UdpSide
-from tests.radios.lora.meshtastic_kit import SPEED, Hall, Mesh, mesh, opened, quick, soon
+from tests.radios.lora.kit import Listener
+from tests.radios.lora.meshtastic_kit import SPEED, Hall, Mesh, mesh, opened, quick
+from tests.waiting import until
 
 GROUP = "239.192.87.81"
 PORT = 20000 + os.getpid() % 20000  # several runs on one machine don't meet
@@ -140,7 +144,7 @@ def test_any_datagram_at_all() -> None:
             modem._datagram(bytes(datagram) if rng.random() < 0.9 else rng.randbytes(rng.randrange(600)))
         assert len(modem._seen) <= 256 and len(modem._sent_hops) <= 256
         side.send(bytes(600))
-        await soon(lambda: modem.counters.get("drop.wire.too_long"), "a datagram that is too long is counted")
+        await until(lambda: modem.counters.get("drop.wire.too_long"), what="a datagram that is too long is counted")
         ours.post(*[b"alive"] * 5)  # one may collide with what is still in the air
         await theirs.until(lambda: b"alive" in theirs.frames)
 
@@ -171,11 +175,21 @@ def test_refused() -> None:
         await modem.close()
         with pytest.raises(LinkDown):
             await modem.beat()
-        for bad in ({"region": "EU868"}, {"preset": "Fast"}, {"psk": "A"}):
+        assert not await opened(MeshtasticUdpModem({**SETTINGS, "region": "eu868"}, quick()))
+        for bad in ({"region": "EU869"}, {"preset": "Fast"}, {"psk": "A"}):
             assert await opened(MeshtasticUdpModem({**SETTINGS, **bad}, quick())) == "bad_settings"
         assert await opened(MeshtasticUdpModem({**SETTINGS, "interfaces": ["none0"]}, quick())) == "no_device"
 
     asyncio.run(run())
+
+
+def test_its_number_stays() -> None:
+    """A node without a number of its own would be another one in everybody's list after each start."""
+    settings = {name: value for name, value in SETTINGS.items() if name != "node"} | {"modem": "meshtastic-udp"}
+    for number in (1, 2):
+        drivers = [LoraDriver(settings, *identity(number), None, Listener(), "lora") for _ in range(2)]
+        said = {driver.status()["radio.node"] for driver in drivers}
+        assert said == {"!" + identity(number)[1][:4].hex()}
 
 
 def test_the_channel_on_the_air() -> None:

@@ -13,7 +13,8 @@ from radios.lora.modem import LinkDown, Refused
 from radios.lora.rnode import codec, modem
 from radios.lora.rnode.modem import RNode
 from tests.radios.lora.emulated.rnode_device import RNodeDevice
-from tests.radios.lora.kit import SPEED, Listener, World, hasty, pace, until, world
+from tests.radios.lora.kit import SPEED, Listener, World, hasty, pace, world
+from tests.waiting import until
 
 GOLDEN = [  # bytes of the device, what they mean
     ("c0 08 46 c0", [(codec.DETECT, "46")]),

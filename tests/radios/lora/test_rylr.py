@@ -13,7 +13,8 @@ from radios.lora.modem import LinkDown, Refused
 from radios.lora.rylr import codec
 from radios.lora.rylr.modem import Rylr
 from tests.radios.lora.emulated.rylr_device import RylrDevice
-from tests.radios.lora.kit import World, hasty, pace, until, world
+from tests.radios.lora.kit import World, hasty, pace, world
+from tests.waiting import until
 
 HOSTILE = [b"a,b,c", b"\r\n", b"+OK\r\n", b"+RCV=1,1,x,-1,1\r\n", b"+ERR=17\r\n\r\n+READY\r\n", b",,,,",
            b"\x00\xff" * 50, b"1,-80,12\r\n", b"-" * 240]

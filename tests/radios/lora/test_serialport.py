@@ -18,7 +18,7 @@ from radios.lora import serialport
 from radios.lora.modem import LinkDown
 from radios.lora.serialport import WRITE_BYTES_MAX, Finder, Port, serial_of
 from tests.radios.lora.emulated.plug import Plug
-from tests.radios.lora.kit import until
+from tests.waiting import until
 
 
 class Host:

@@ -8,7 +8,7 @@ from typing import Any
 
 from radios.lora.modem import LinkDown, Modem, Pace, Signal
 from radios.lora.supervisor import Supervised, Supervisor, now_ms
-from tests.radios.lora.kit import until
+from tests.waiting import until
 
 BEAT_MS = 80
 
