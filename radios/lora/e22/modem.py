@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _SETTLE_MS = 40  # after a change of mode
 _POLL_MS = 5  # of AUX
+_ADAPTER_MS = 20  # that a USB adapter or a busy machine may hold back what we wrote
 _LISTEN_MS = 2000  # listen before talk holds a packet back no longer (manual 7.2, register 06)
 
 
@@ -91,7 +92,7 @@ class E22(SerialModem):
         await self._rest(1)
         was_busy = self._pins is not None and bool(self._pins.busy())
         await self._idle(int(3000 * busy_s) + (_LISTEN_MS + 500) // self._pace.speed + self._pace.answer_ms)
-        await self._rest(int((began_s + busy_s - loop.time()) * 1000) + 1)
+        await self._rest(int((began_s + busy_s - loop.time()) * 1000) + _ADAPTER_MS)
         if not was_busy:
             await self.beat()  # nothing else tells a module that took the packet from one that hangs
         self._count("tx.sent")
