@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from edge.core import conditions as table
-from edge.core import policy
+from edge.core import limits, policy
 from edge.core.emergency import NAMES
 from edge.core.policy import ALERTS_AND_DIRECT, FULL, NONE, OFF, ROWS, SMALL, effective, override
 
@@ -43,7 +43,14 @@ def test_power() -> None:
     assert now(power=1, supply=1, heat=1) == (ROWS[0], [])
 
 
+def test_what_is_said_is_what_was_taken_away() -> None:
+    assert now(heat=3)[1] == ["it is warm", "it is hot"]
+    assert now(table.EMERGENCY, heat=2) == (ROWS[2], []), "nothing: it is no more than small anyhow"
+    assert now(reach=table.OFFLINE) == (ROWS[0]._replace(probe_s=2 * ROWS[0].probe_s), [])
+
+
 def test_nothing_silences_alerts_and_direct_messages() -> None:
+    assert 1 << limits.LANE_ALERT | 1 << limits.LANE_DIRECT == ALERTS_AND_DIRECT == 0b11
     for condition, reach, heat, power, supply, stopped in product(range(4), range(3), range(5), range(4), range(3),
                                                                   ("", "stopped")):
         found, why = now(condition, reach, stopped, heat=heat, power=power, supply=supply)
