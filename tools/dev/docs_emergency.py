@@ -171,7 +171,8 @@ something:
   on. It is kept over reboots, and only a person ends it. `waypost why` and the page say who stopped it.
 - **Community halt**: signed by the stewards; it does the same here, and a local `resume` does not end it.
 
-Neither ever silences alerts, beacons, the console or direct messages.
+Neither ever silences alerts, beacons, the console or direct messages. Of an alert that means its short form, with
+headline, place and what to do; a longer text that follows it is in lane 2 and waits (PROTOCOL.md, 18).
 """
 
 
