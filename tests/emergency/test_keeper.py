@@ -110,6 +110,7 @@ def test_what_is_told_and_kept() -> None:
         stage.keeper.put("alert", "none")
         stage.boot()
         assert stage.state() == "emergency" and stage.keeper.status()["history"] == facts["history"]
+        assert stage.keeper.status()["condition"]["why"] == facts["condition"]["why"]
         stage.wait(90_000)
         assert stage.keeper.status()["condition"]["for_s"] == 90
         stage.keeper.declare("none", "button")
