@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 LOCK_NAME = "waypost.lock"
 CARD = "the card can't keep data, all new is forgotten at power-off; put in a new card"
 DATABASE_NAME = "waypost.db"
+MEMBERS_MAX = 256  # authors of reports that are remembered as members
 
 
 def main(start: dict[str, Any]) -> int:
@@ -74,6 +75,7 @@ class Run:
         self.models: Any = None
         self.supply: Any = None
         self.desk: Any = None
+        self._members: dict[bytes, None] = {}  # authors that were heard as such
 
     async def until_stopped(self) -> None:
         """Start everything, say so, wait for SIGTERM or SIGINT, stop everything. Raises WaypostError."""
@@ -261,8 +263,13 @@ class Run:
         return UNKNOWN  # a recorded datagram has a good MAC as well; leaves sign what they say
 
     def _author_trust(self, key: bytes) -> int:
-        """What a signature of that author is worth where neighbours must agree."""
-        return self._trust_of(key, key == self.node.key or bool(self.node.machine.is_member(key)))
+        """What a signature of that author is worth where neighbours must agree: who was heard as a member when it spoke
+        is one also when its mains have failed since."""
+        if key not in self._members and (key == self.node.key or self.node.machine.is_member(key)):
+            if len(self._members) >= MEMBERS_MAX:
+                del self._members[next(iter(self._members))]
+            self._members[key] = None
+        return self._trust_of(key, key in self._members)
 
     def _metrics(self) -> str:
         status = self.node.status()

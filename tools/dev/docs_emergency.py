@@ -79,7 +79,8 @@ never has internet is not in an emergency because its mains failed.
 - **reports** are neighbours' signed reports, each author once, by the gravest that it still stands by: a stranger
   counts {unknown}, a member {member}, a trusted node {trusted}, an anchor {anchor}; whoever says that there is nothing
   counts against it. From `emergency.quorum` ({quorum}) on, of {authors} authors at least, it is an emergency. Nobody
-  makes one alone.
+  makes one alone. A member is who has shown to this very node that it holds the community's key, over a link or by
+  beacons; for what comes from further off name the author in `trust.trusted`.
 
 ## Who is asked
 
