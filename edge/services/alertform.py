@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from edge.services.captree import Tree
 
-TTL_S_DEFAULT = 86400  # an alert that says nothing of its end
+TTL_S_DEFAULT = 86400  # after it was sent, of an alert that says nothing of its end
 QUIET, WATCH, EMERGENCY = 0, 1, 2  # how grave: edge.ports.AlertsPort
 _SEVERE, _MODERATE = alert.SEVERITIES.index("Severe"), alert.SEVERITIES.index("Moderate")
 _POSSIBLE = alert.CERTAINTIES.index("Possible")
@@ -82,8 +82,9 @@ def of_cap(tree: Tree, refers_to: list[bytes]) -> Form:
     if kind and refers_to:
         more["references"] = [kind, *[id[:alert.ID_BYTES] for id in refers_to[:limits.ALERT_REFS_MAX]]]
     ends = [captime.seconds(info[captree.EXPIRES]) or 0 for info in infos if captree.EXPIRES in info]
-    ends_s = max(ends) if ends and len(ends) == len(infos) else None
-    return _fitted(headline, said, _areas(infos), more, ends_s, tree)
+    if not ends or len(ends) < len(infos):
+        ends.append((captime.seconds(tree[captree.SENT]) or 0) + TTL_S_DEFAULT)
+    return _fitted(headline, said, _areas(infos), more, max(ends), tree)
 
 
 def of_words(words: dict[str, Any]) -> Form:

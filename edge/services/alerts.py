@@ -160,7 +160,7 @@ class Alerts:
             ttl_s = max(ttl_s, *[self._left_s(self._ours(id.hex(), "references")) + CANCEL_LONGER_S for id in ours])
         if ttl_s <= 0:
             raise BadRequest(f"it expired at {captime.text(form.ends_s or 0)}", where="expires",
-                             hint="nothing was sent")
+                             hint="nothing was sent; one that says no end has expired a day after it was sent")
         return await self._issue(form, min(ttl_s, limits.TTL_S_MAX)) | {"left_out": left_out}
 
     async def cancel(self, caller: Caller, id: str, reason: str | None) -> dict[str, Any]:

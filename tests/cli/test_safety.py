@@ -200,8 +200,10 @@ def test_an_import_an_update_and_a_cancel(node: RealNode, tmp_path: pathlib.Path
     assert second["id"] not in [row["id"] for row in at(node, "alert", "list")]
     stranger = now("thunderstorm", tmp_path / "4.cap", **{
         ">Alert<": ">Cancel<", "KSTO1055887203": "KSTO4", " <info>": reference.replace("KSTO1055887203", "NOBODY")})
-    code, out, err = cli("--dir", node.directory, "alert", "import", stranger, CAP / "australia.cap")
+    code, out, err = cli("--dir", node.directory, "alert", "import", stranger, CAP / "australia.cap",
+                         CAP / "no_optional_fields.cap")
     assert code == 1
+    assert "no_optional_fields.cap: expires: it expired at 2010-09-01" in out, "a day after it was sent"
     assert "has not issued what it cancels" in out and "australia.cap: expires: it expired at 2011" in out
 
 
