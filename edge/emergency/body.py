@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 
+from edge.core.beacon import BATTERY_MAINS, BATTERY_UNKNOWN
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +36,6 @@ HEAT_GAP_MC = 3000
 BATTERY_GAP = 5  # percent
 FREE_BYTES_MIN = 200 << 20
 WORN_PERCENT = 80
-MAINS, UNKNOWN = 254, 255  # of a beacon's battery, beside 0..100 %
 
 
 class Body:
@@ -117,8 +118,8 @@ class Body:
     def _battery(self, facts: dict[str, int]) -> int:
         """What a beacon says of it."""
         if facts.get("on_mains") == 1:
-            return MAINS
-        return facts.get("battery_percent", UNKNOWN)
+            return BATTERY_MAINS
+        return facts.get("battery_percent", BATTERY_UNKNOWN)
 
     def _look_at_disk(self, facts: dict[str, int]) -> None:
         free_bytes, wear = facts.get("free_bytes"), facts.get("wear_percent", 0)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+from edge.core import beacon, policy, standing
 from edge.core import conditions as table
-from edge.core import policy, standing
 from edge.core.emergency import NAMES, Emergency, words
 from edge.emergency.history import AXES, History
 
@@ -58,7 +58,7 @@ class Keeper:
         self.policy: Policy | None = None
         self.limits: list[str] = []  # what takes something away from the policy's row, in words
         self.body: dict[str, int] = {}  # what the sensors say, as edge/emergency/body.py names it
-        self.battery = 255  # as beacons tell it: percent, 254 mains, 255 not known
+        self.battery = beacon.BATTERY_UNKNOWN  # as beacons tell it
         self.readings: list[tuple[int, str, str]] = []  # (ms, input, value), oldest first
         self.followers: list[Callable[[], None]] = []  # called after `apply`
         self._bus = bus

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from edge.core import policy
+from edge.core.beacon import BATTERY_MAINS as MAINS
+from edge.core.beacon import BATTERY_UNKNOWN as UNKNOWN
 from edge.emergency import body as body_module
 from edge.emergency import panel as panel_module
-from edge.emergency.body import MAINS, UNKNOWN, Body
+from edge.emergency.body import Body
 from edge.emergency.panel import Panel
 from tests.emergency.test_keeper import Stage, until
 
