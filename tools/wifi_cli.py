@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
-_WANTED = {"off": "off", "client": "join {ssid}", "ap": "make {own}", "both": "join {ssid} and make {own}"}
+_WANTED = {"off": "off", "client": "join {ssid}, and make {own} while the node asks for it", "ap": "make {own}",
+           "both": "join {ssid} and make {own}"}
 
 
 def run(args: argparse.Namespace) -> int:
