@@ -29,7 +29,7 @@ def identity(number: int) -> tuple[bytes, bytes]:
 class Waits:
     """Something that a test may wait for, patience_s at most: `until` looks again after each `_changed.set()`."""
 
-    def __init__(self, patience_s: float = 5) -> None:
+    def __init__(self, patience_s: float = 15) -> None:
         self.patience_s = patience_s
         self._changed = asyncio.Event()
 
@@ -52,7 +52,7 @@ class Waits:
 class Heard(Waits, LinkOwner):
     """An owner that writes down what it is told."""
 
-    def __init__(self, patience_s: float = 5) -> None:
+    def __init__(self, patience_s: float = 15) -> None:
         super().__init__(patience_s)
         self.events: list[tuple[Any, ...]] = []
         self.peers: dict[bytes, bytes | None] = {}  # handle -> authenticated key
@@ -115,7 +115,7 @@ class Rig:
     """How one kind of driver is made and introduced. `queues`: it holds frames back, so lanes can overtake."""
 
     name = ""
-    patience_s = 5.0
+    patience_s = 15.0
     queues = True
     authenticates = True
 

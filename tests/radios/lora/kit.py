@@ -111,7 +111,7 @@ class World:
 
     def __init__(self, folder: Path, **air: Any) -> None:
         self.folder = folder
-        self.air = LiveAir(7, speed=SPEED, **air)
+        self.air = LiveAir(7, **{"speed": SPEED, **air})
         self.devices: list[Any] = []
         self.drivers: list[LoraDriver] = []
 
@@ -137,7 +137,7 @@ class World:
 
     def driver(self, kind: str, device: Any, owner: Listener, **options: Any) -> LoraDriver:
         """A driver for it."""
-        options.setdefault("pace", pace())
+        options.setdefault("pace", pace(speed=self.air.speed))
         options.setdefault("governor", Allow())
         driver = LoraDriver(self.settings(kind, device) | options.pop("settings", {}), *identity(len(self.drivers) + 1),
                             None, owner, "lora", **options)
