@@ -10,6 +10,7 @@ from radios.lora.driver import LoraDriver
 from radios.lora.meshtastic import facts, mesh, wire
 from radios.lora.meshtastic.client import MeshtasticModem
 from radios.lora.meshtastic.mesh import MeshModem
+from radios.lora.meshtastic.told import signal_of
 from radios.lora.modem import Pace
 from radios.lora.people import Radio, Text
 from tests.radios.contract import identity
@@ -62,6 +63,14 @@ def test_radios_are_bounded_and_those_heard_last_stay() -> None:
         made._met(packet(number), None)
     assert len(made._radios) == mesh.HEARD_MAX and ANA in made._radios
     assert sum(one.sender == ANA.to_bytes(4, "big") for one in radios) == 1
+
+
+def test_hops_of_old_firmware_are_unknown() -> None:
+    """Before 2.3 nobody told where a packet began: it looks like one that came directly."""
+    assert signal_of(packet(hop_start=0, hop_limit=0)).hops is None
+    assert signal_of(packet(hop_start=0, hop_limit=0, decoded={**dict(wire.DATA.defaults), "bitfield": 1})).hops == 0
+    assert signal_of(packet(hop_start=3, hop_limit=3)).hops == 0
+    assert signal_of(packet(hop_start=1, hop_limit=3)).hops is None
 
 
 def test_texts_tell_their_port() -> None:
