@@ -180,9 +180,9 @@ def test_what_waits_in_the_driver_is_taken_back_when_others_have_said_it(before:
     for n in range(1 + before, limits.RADIO_COPIES):
         b.hear(now_ms + n, frame)
     assert not [effect for effect in b.log if effect[0] == effects.CANCEL]
-    b.hear(now_ms + limits.RADIO_COPIES, frame)
-    b.hear(now_ms + limits.RADIO_COPIES + 1, frame)
-    assert [effect for effect in b.log if effect[0] == effects.CANCEL] == [(effects.CANCEL, LINK, key)]
+    for n in range(2):
+        b.hear(now_ms + limits.RADIO_COPIES + n, frame)
+        assert [effect for effect in b.log if effect[0] == effects.CANCEL] == [(effects.CANCEL, LINK, key)]
     assert b.counters["radio.taken_back"] == 1
 
 
