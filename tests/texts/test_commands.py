@@ -57,6 +57,7 @@ def test_post_and_board(tmp_path: Path) -> None:
         first = await hall.asks(BOB, "board")
         assert first.startswith("1 ") and first.endswith(" (more)") and len(first.encode()) <= 200
         assert [line.partition(" ")[0] for line in first.split("\n")] == ["1", "2", "3"]
+        assert all(" hall: Notice " in line for line in first.split("\n"))
         second = await hall.asks(BOB, "more", 2)
         assert second.startswith("4 ") and "Ana !9ea2f3c4: Soup at six" in second
         assert await hall.asks(BOB, "more") == "There is no more."

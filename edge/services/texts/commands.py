@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MAIL_TTL_S = 14 * 86400
 LIST_ROWS = 12
-LINE_BYTES = 62  # three of them fit one part
+LINE_BYTES = 60  # three of them with their numbers fit one part, (more) behind them
 SENT_SHOWN = 3
 ASK_MS = 120000
 CALL_MS = 10000
@@ -124,8 +124,7 @@ class Commands:
         if not rows:
             return Answer(f"No notice has the words {short(rest, 60)}." if rest else "The board is empty. post TEXT "
                           "puts a notice on it.", 1)
-        texts = [f"{self._when(row['time_ms'])} {row.get('name') or 'node ' + row['author'][:8]}: {row['text'] or ''}"
-                 for row in rows]
+        texts = [f"{self._when(row['time_ms'])} {self._author(row)}: {row['text'] or ''}" for row in rows]
         return self._list(heard, texts)
 
     async def _post(self, heard: Heard, rest: str) -> Answer:
@@ -245,6 +244,11 @@ class Commands:
             self._shown.clear()
         self._shown[heard.person.radio] = texts
         return Answer("\n".join(f"{n} {short(text, LINE_BYTES)}" for n, text in enumerate(texts, 1)), 1)
+
+    def _author(self, row: dict[str, Any]) -> str:
+        if row.get("name"):
+            return str(row["name"])
+        return self._node.name if row["author"] == self._node.key.hex() else "node " + row["author"][:8]
 
     def _from(self, one: Mail) -> str:
         if one.sender is None:
