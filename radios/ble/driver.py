@@ -36,11 +36,22 @@ if TYPE_CHECKING:
 LANES = 7  # alerts, direct messages, the board
 AUTO, ALWAYS, USUAL, SAVING = "auto", "always", "usual", "saving"
 SAVING_PERCENT = 50  # a battery that has no more
+CANCEL_S = 10  # longer than a connection takes to be given up
 _GREETINGS = (frames.HELLO, frames.DIGEST)
 
 
 def _now_ms() -> int:
     return time.monotonic_ns() // 1000000
+
+
+async def _end(jobs: list[asyncio.Task[None]]) -> None:
+    """Cancel them until they end: a client of the stack may swallow one, as asyncio.wait_for did before Python 3.12."""
+    waiting = set(jobs)
+    while waiting:
+        for job in waiting:
+            job.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=CANCEL_S)
+    await asyncio.gather(*jobs, return_exceptions=True)
 
 
 class BleDriver(SessionDriver):
@@ -172,9 +183,7 @@ class BleDriver(SessionDriver):
                     job.result()
             raise BleDown(lost.result())
         finally:
-            for job in jobs:
-                job.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
+            await _end(jobs)
 
     def _down(self, down: BleDown) -> None:
         self._state = down.reason.value

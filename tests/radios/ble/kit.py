@@ -87,6 +87,14 @@ async def bumble_ends() -> None:
         await asyncio.wait(theirs)
 
 
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancel it until it ends: asyncio.wait_for of Python 3.11, which bumble uses, now and then swallows one."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.5)
+    await asyncio.gather(task, return_exceptions=True)
+
+
 def lower_first(*numbers: int) -> list[int]:
     """Identities in the order of their nodes' numbers in beacons: the first one connects to the others."""
     from radios.ble.beacon import node_of

@@ -11,6 +11,7 @@ import pytest
 
 from edge.core import limits
 from radios.ble import beacon, fragments, gatt, page
+from radios.ble import driver as driver_module
 from radios.ble.stack import BleDown, Reason
 from tests.radios.ble.kit import Hasty, Phone, Village, lower_first, village
 from tests.radios.contract import Heard, identity
@@ -300,6 +301,33 @@ def test_a_fault_of_ours_does_not_leave_the_radio_dead() -> None:
         await driver.start()
         await heard.until(lambda: driver.status()["state"] == "up")
         assert driver.counters["down.internal"] == 1
+
+    run(scenario)
+
+
+def test_a_client_of_the_stack_that_swallows_a_cancellation_does_not_hold_up_the_end(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver_module, "CANCEL_S", 0.05)
+
+    async def scenario(place: Village) -> None:
+        node, _ = await place.node(1)
+        swallowed = []
+
+        async def listen(_listener: Any) -> None:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                if swallowed:
+                    raise
+                swallowed.append(True)
+
+        await until(lambda: node.status()["state"] == "up")
+        node._listen = listen
+        node._found.set()  # so that it listens anew
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(5):
+            await node.stop()
+        assert swallowed
 
     run(scenario)
 

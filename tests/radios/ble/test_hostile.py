@@ -20,7 +20,7 @@ from bumble import core, hci, ll
 
 from edge.core import frame, limits
 from radios.ble import beacon, fragments, gatt, page
-from tests.radios.ble.kit import Phone, Village, lower_first, village
+from tests.radios.ble.kit import Phone, Village, end, lower_first, village
 from tests.radios.ble.virtual import advert, hang_up
 from tests.radios.contract import identity
 from tests.waiting import until
@@ -164,8 +164,7 @@ async def under(attack: Attack | None, of_peripheral: bool) -> tuple[float, dict
             back = await honest(low, heard_low, heard_high)
         finally:
             if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await end(task)
         return out + back, dict(victim.counters)
 
 
@@ -216,8 +215,7 @@ def test_an_attack_costs_little_memory(attack: Attack) -> None:
                         await asyncio.sleep(0.5)
                         sizes.append(held() - before)
                 finally:
-                    task.cancel()
-                    await asyncio.gather(task, return_exceptions=True)
+                    await end(task)
                 return sizes
             finally:
                 tracemalloc.stop()
@@ -260,7 +258,6 @@ def test_a_flood_of_beacons_leaves_room_for_those_who_are_known() -> None:
                 await heard.until(lambda: not heard.peers)
                 await heard.until(lambda: heard.peers, 15)
             finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await end(task)
 
     asyncio.run(whole())

@@ -13,7 +13,7 @@ from edge.services import provide_radio
 from tests.cli.kit import RealNode, cli, cli_json
 from tests.radios.ble.air import Radio
 from tests.radios.ble.house import House
-from tests.radios.ble.kit import lower_first, village
+from tests.radios.ble.kit import end, lower_first, village
 from tests.radios.ble.virtual import backend_for
 from tests.radios.contract import identity
 from tests.radios.lora.emulated.air import LiveAir
@@ -77,8 +77,7 @@ def test_what_happens_is_told_as_it_happens(tmp_path: pathlib.Path) -> None:
                 assert "1 connected, 1 near" in view.radio(row)
                 await two.close()
                 await until(lambda: said[-1]["what"] in ("parted (stopped)", "parted (closed)"))
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await end(task)
             finally:
                 await one.close()
 
