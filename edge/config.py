@@ -163,6 +163,7 @@ KEYS = (
     Key("trust.trusted", "keys", (), "nodes that may call what asks for trust"),
     Key("trust.anchors", "keys", (), "nodes that may call everything, like the person at this machine"),
     Key("library.built_in", "bool", True, "have the pack that comes with the software in the library"),
+    Key("library.models", "bool", True, "models sum up what the library finds; else the passages are the whole answer"),
     Key("library.hubs", "keys", (), "larger nodes: one should be near, and their models are asked after all others"),
     Key("library.paid_url", "text", "", "an OpenAI-compatible service, such as https://HOST/v1, asked last of all"),
     Key("library.paid_key", "token", "", "your key for it"),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edge.settings import Config
 
 FETCH_MS = 600_000
+PARAMS_MIN = 500_000_000  # of a model that sums up what others live by (docs/MODELS.md)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +81,7 @@ def _add(args: argparse.Namespace, catalogue: Catalogue, settings: Config) -> in
         raise BadRequest(f"can't be read: {error.strerror}", where=str(error.filename or args.file)) from None
     _tell(args.dir)
     return _told(args, record, f"{record.name}: {show.size(record.bytes)}, {', '.join(record.does)}",
-                 _fit(record, settings))
+                 *_fit(record, settings))
 
 
 def _fetch(args: argparse.Namespace, catalogue: Catalogue, settings: Config) -> int:
@@ -97,7 +98,7 @@ def _fetch(args: argparse.Namespace, catalogue: Catalogue, settings: Config) -> 
                 continue  # a call has an end, the fetching goes on
     record = catalogue.find(name)
     return _told(args, record, f"{record.name}: {show.size(record.bytes)}, {', '.join(record.does)}",
-                 _fit(record, settings))
+                 *_fit(record, settings))
 
 
 def _near(args: argparse.Namespace) -> int:
@@ -156,7 +157,7 @@ def _info(args: argparse.Namespace, catalogue: Catalogue, settings: Config) -> i
             print(f"{name:<9} {', '.join(value) if isinstance(value, list) else value}")
     for name, value in record.facts.items():
         print(f"{name:<16} {show.clean(value)}")
-    print(_fit(record, settings))
+    print("\n".join(_fit(record, settings)))
     return 0
 
 
@@ -174,7 +175,7 @@ def _quantize(args: argparse.Namespace, catalogue: Catalogue, settings: Config) 
     record = model_work.quantize(catalogue, settings, args.name, args.kind, args.memory_mb)
     _tell(args.dir)
     return _told(args, record, f"{record.name}: {show.size(record.bytes)} instead of {show.size(before.bytes)}",
-                 _fit(record, settings))
+                 *_fit(record, settings))
 
 
 def _bench(args: argparse.Namespace, catalogue: Catalogue, settings: Config) -> int:
@@ -194,13 +195,18 @@ def _need(record: Record, settings: Config) -> budget.Need:
     return budget.of_tflite(record.bytes)
 
 
-def _fit(record: Record, settings: Config) -> str:
+def _fit(record: Record, settings: Config) -> list[str]:
+    """What it needs and whether it fits; and what is to be said of one that is too small for what it will be asked."""
     need = _need(record, settings)
     limit_bytes = settings["models.memory_mb"] * 1000000
     room = budget.available_bytes() - budget.RESERVE_BYTES
     fits = need.total <= (min(room, limit_bytes) if limit_bytes else room)
     said = "it fits" if fits else "it is too large"
-    return f"needs {need}; this machine has {max(0, room) // 1000000} MB for it now: {said}"
+    lines = [f"needs {need}; this machine has {max(0, room) // 1000000} MB for it now: {said}"]
+    if "chat" in record.does and record.facts["params"] < PARAMS_MIN:
+        lines.append(f"{record.facts['params'] / 1e6:.0f} million parameters: it writes well and is wrong, on first "
+                     "aid too; library.models = false keeps models out of the library's answers")
+    return lines
 
 
 def _told(args: argparse.Namespace, record: Record, *lines: str) -> int:

@@ -41,7 +41,8 @@ def provide(directory: str, config: Config, node: Node, bus: Bus, problems: list
         node.trouble(PART, "pack", problems[0])
     desk = Desk(directory, node.trouble)
     paid = _provide_paid(config, node, bus)
-    for service in Ask(bus, node.key, desk, waterfall, config["models.context"]).services():
+    ask = Ask(bus, node.key, desk, waterfall, config["models.context"], sums_up=config["library.models"])
+    for service in ask.services():
         service.provide(bus)
     return desk
 

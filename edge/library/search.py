@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 WEIGHTS = "2.0, 4.0, 1.0"  # of title, heading, text
 SYNONYM_WEIGHT = 0.6
 # What makes a good match: how much of the question the best passage covers, each term weighed by how rare it is. Less
-# will do for what people in need ask about (speech.Term.topical), and a phrase of theirs is enough by itself.
+# will do for what people in need ask about (speech.Term.topical), words that stand nowhere left out ("bleeding really
+# terribly"), and a phrase of theirs is enough by itself.
 GOOD_COVERAGE = 0.5
 GOOD_COVERAGE_TOPICAL = 0.4
 GOOD_COVERAGE_STRONG = 0.15  # where topical terms weigh as much as this part of the rarest word there could be:
@@ -119,6 +120,7 @@ class _Tally:
         self._topical: dict[int, float] = {}  # of those that are topical
         self._phrases: set[int] = set()  # passages that a phrase led to
         self._all_idf = 0.0
+        self._known_idf = 0.0  # of the terms that any passage has
         self._total = db.execute("SELECT count(*) FROM passage").fetchone()[0]
         for term in terms:
             self._add(term, _matches(db, [term.word]), _matches(db, term.others))
@@ -130,13 +132,16 @@ class _Tally:
     def is_good(self, n: int) -> bool:
         """Whether a passage is worth being shown as an answer."""
         covers, topical = self.coverage(n), self._topical.get(n, 0.0)
-        return (covers >= GOOD_COVERAGE or n in self._phrases or (topical > 0 and covers >= GOOD_COVERAGE_TOPICAL)
+        known = self._covered.get(n, 0.0) / (self._known_idf or 1.0)
+        return (covers >= GOOD_COVERAGE or n in self._phrases or (topical > 0 and known >= GOOD_COVERAGE_TOPICAL)
                 or (topical >= STRONG * math.log(1 + self._total) and covers >= GOOD_COVERAGE_STRONG))
 
     def _add(self, term: Term, own: dict[int, float], others: dict[int, float]) -> None:
         count = len(own) or len(others)
         idf = math.log(1 + (self._total - count + 0.5) / (count + 0.5))
         self._all_idf += idf
+        if own or others:
+            self._known_idf += idf
         for weight, found in ((1.0, own), (SYNONYM_WEIGHT, others)):
             for n, score in found.items():
                 self.scores[n] = self.scores.get(n, 0.0) + weight * score

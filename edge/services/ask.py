@@ -33,19 +33,21 @@ PACK_KEYS = ("name", "version", "title", "language", "licence", "passages")
 
 
 class Ask:
-    """The handlers. waterfall() makes the one of this node; context_tokens: what a model has room for.
+    """The handlers. waterfall() makes the one of this node; context_tokens: what a model has room for; sums_up: whether
+    any model is asked at all.
 
     What only a question needs is loaded with the first one, so that an idle node does without.
     """
 
     def __init__(self, bus: BusPort, own_key: bytes, library: LibraryPort, waterfall: Callable[[], Waterfall],
-                 context_tokens: int) -> None:
+                 context_tokens: int, *, sums_up: bool = True) -> None:
         self._bus = bus
         self._own_key = own_key
         self._library = library
         self._make_waterfall = waterfall
         self._waterfall: Waterfall | None = None
         self._context_tokens = context_tokens
+        self._sums_up = sums_up
         self._asking = 0
         self._short: Short | None = None
 
@@ -81,7 +83,7 @@ class Ask:
             passages = ordered[:limit]
             yield {"passages": passages, "good": found["good"]}
             end = {"by": LIBRARY, "node": "", "name": "", "model": "", "tokens": 0, "cites": [], "skipped": []}
-            if found["good"] and by == AUTO:
+            if found["good"] and by == AUTO and self._sums_up:
                 from contextlib import aclosing  # 0.1 MB that a node in which nobody asks does without
 
                 async with aclosing(self._model(caller, question, passages)) as items:

@@ -83,13 +83,14 @@ class Seen:
 
 
 def open_library(place: Place, bus: Bus, shelf: Shelf, *, hubs: tuple[bytes, ...] = (), paid: Any = None,
-                 context_tokens: int = 1024) -> None:
+                 context_tokens: int = 1024, sums_up: bool = True) -> None:
     """Put ask and its kin on a bus."""
     seen: Any = Seen(place)
     if paid is not None:
         bus.provide("llm.paid", "1.0", paid.chat, trust=ANCHOR, summary="", needs="internet")
     name = paid.name if paid is not None else ""
-    for service in Ask(bus, seen.key, shelf, lambda: Waterfall(bus, seen, hubs, name), context_tokens).services():
+    ask = Ask(bus, seen.key, shelf, lambda: Waterfall(bus, seen, hubs, name), context_tokens, sums_up=sums_up)
+    for service in ask.services():
         service.provide(bus)
 
 

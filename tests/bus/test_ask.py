@@ -156,6 +156,14 @@ async def test_a_model_without_a_sign_of_life(world: World, hall: Place, bus: Bu
 
 
 @village("hall")
+async def test_a_library_without_models(world: World, hall: Place, bus: Bus) -> None:
+    model = Model("Boil it [1].").provide(bus)
+    open_library(hall, bus, Shelf(WATER), sums_up=False)
+    passages, said, end = await asked(bus)
+    assert passages and said == "" and end["by"] == "library" and not model.prompts
+
+
+@village("hall")
 async def test_what_a_model_says_in_another_form_is_passed_over(world: World, hall: Place, bus: Bus) -> None:
     open_library(hall, bus, Shelf(WATER))
 

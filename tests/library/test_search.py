@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.library import INDEX_NAME, index
+from edge.library import INDEX_NAME, index, shelf
 from edge.library.passages import passages
 from edge.library.search import Library
 from edge.library.speech import Speech, split
@@ -78,6 +78,19 @@ def test_what_it_does_not_know(manual: Library) -> None:
     assert len(right) >= 38
     panic = [question for question, *_ in questions("panic.txt") if manual.search(question).good]
     assert len(panic) >= 16
+
+
+@pytest.mark.parametrize(("name", "found", "good"), [("everyday.txt", 0.95, 0.95), ("everyday-later.txt", 0.9, 0.85)])
+def test_what_people_ask_of_the_pack_that_comes_with_it(tmp_path: Path, name: str, found: float, good: float) -> None:
+    """The right page is among the first three, and it is not said that there is no good match."""
+    assert shelf.ensure(str(tmp_path), built_in=True) == []
+    library = Library(str(tmp_path / INDEX_NAME))
+    results = [(question, docs.split(), library.search(question, 3)) for question, docs in questions(name)]
+    library.close()
+    missed = [question for question, docs, one in results if not any(row["doc"][:-3] in docs for row in one.passages)]
+    assert len(missed) <= (1 - found) * len(results), missed
+    refused = [question for question, _, one in results if not one.good]
+    assert len(refused) <= (1 - good) * len(results), refused
 
 
 def test_it_is_quick(manual: Library) -> None:
