@@ -110,7 +110,8 @@ def test_a_client_makes_its_own_wifi_in_an_emergency(image: pathlib.Path, tmp_pa
         assert "type managed" in box.shell("iw dev wlan0 info")
         box.shell("waypost --dir /data/waypost declare emergency")
         until = time.monotonic() + 120 * SPEED
-        while "type AP" not in box.shell("iw dev ap0 info 2>&1"):
+        while not all(word in box.shell("iw dev ap0 info 2>&1; ip -4 addr show ap0 2>&1")
+                      for word in ("type AP", "ssid Library", "10.42.0.1/24")):
             assert time.monotonic() < until, box.shell("journalctl -u 'waypost-*' --no-pager | tail -30; ip addr")
             time.sleep(2)
         assert box.shell("systemctl is-active waypost-wifi@ap0 waypost-portal").split() == ["active", "active"]
