@@ -50,7 +50,8 @@ HOLD_MS_MIN = 50
 _NOT_THE_PACKETS_FAULT = ("duty_cycle", "queue_full", "rate_limited", "not_ready", "busy")
 _OF_THIS_ALONE = ("rate_limited", "key_unknown")  # others may go meanwhile
 _REASONS = {
-    "no_region": "no region is set, so it does not transmit: set lora.region",
+    "no_region": "no region is set, so it does not transmit: set lora.region (of a Meshtastic device: with "
+                 "waypost radio setup --region)",
     "too_large": "too long for this radio",
     "too_long": "would be on the air longer than the law of this region allows: choose a faster setting",
     "duty_cycle": "the radio says that this hour's airtime is used up",

@@ -156,7 +156,8 @@ def law_of_device(region: str, freq_hz: int, bw_hz: int, duty_ppm_max: int = 100
     """
     name = canonical(region)
     if not name:
-        raise Unlawful("no_region", "the radio has no region, so it does not transmit: waypost radio setup")
+        raise Unlawful("no_region", "the radio has no region, so it does not transmit: set it with waypost radio "
+                                    "setup --region (of meshtastic-udp: with lora.region)")
     bands = _covering(REGIONS.get(name, ()), freq_hz - bw_hz // 2, freq_hz + bw_hz // 2)
     if not bands:
         return Law([(name + "/any", _hour_us(min(STRICTEST_PPM, duty_ppm_max)))], check=True)
