@@ -1,7 +1,8 @@
 """A second look at what the words found: passages near the question in meaning come first, where this node can tell.
 
-It needs vectors of the passages (`waypost pack embed`) and embed.text of the same model on this node. Both orders count
-the same (reciprocal rank fusion), so that neither can push a good passage out; without either the words' order stands.
+It needs vectors of the passages (`waypost pack embed`) and embed.text of the same model on this node, which is loaded
+for it only where no other one is in the memory. Both orders count the same (reciprocal rank fusion), so that neither
+can push a good passage out; without either the words' order stands.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ async def reorder(bus: BusPort, own_key: bytes, library: LibraryPort, question: 
     if not held["vectors"]:
         return rows
     try:
+        loaded = [row["name"] for row in await bus.call("models.list@1", to=own_key) if row["loaded"]]
+        if loaded and held["model"] not in loaded:
+            return rows  # one model is in the memory at a time: the one that will answer is not taken out for this
         params = {"texts": [question], "model": held["model"]}
         answer = await bus.call(EMBED + "@1", params, to=own_key, deadline_ms=EMBED_MS)
         asked = array("f", answer["vectors"][0])

@@ -30,7 +30,12 @@ class Embed:
     def __init__(self, bus: Bus, answer: Any) -> None:
         self.answer = answer
         self.asked: list[dict[str, Any]] = []
+        self.loaded = {"mini": False, "chat": False}
         bus.provide("embed.text", "1.0", self.embed, trust=MEMBER, summary="")
+        bus.provide("models.list", "1.0", self.rows, trust=MEMBER, summary="")
+
+    async def rows(self, caller: Caller, params: dict[str, Any]) -> Any:
+        return [{"name": name, "loaded": loaded} for name, loaded in self.loaded.items()]
 
     async def embed(self, caller: Caller, params: dict[str, Any]) -> Any:
         self.asked.append(params)
@@ -52,6 +57,10 @@ async def test_meaning_counts_as_much_as_words(world: World, hall: Place, bus: B
     model = Embed(bus, {"model": "mini", "vectors": [array("f", [1.0, 0.0]).tobytes()]})
     assert await order(bus) == ["Safe water", "Cold", "Floods"], "first by words, and first by meaning"
     assert model.asked == [{"texts": ["he is stiff and mumbles"], "model": "mini"}]
+    model.loaded["chat"] = True
+    assert await order(bus) == ["Safe water", "Floods", "Cold"] and len(model.asked) == 1, "that one is not taken out"
+    model.loaded = {"mini": True, "chat": False}
+    assert (await order(bus))[1] == "Cold"
     found.held = {3: found.held[3]}
     assert (await order(bus))[0] in ("Safe water", "Cold"), "those without a vector are not lost"
     assert len(await order(bus)) == 3
