@@ -80,7 +80,8 @@ def test_what_it_does_not_know(manual: Library) -> None:
     assert len(panic) >= 16
 
 
-@pytest.mark.parametrize(("name", "found", "good"), [("everyday.txt", 0.95, 0.95), ("everyday-later.txt", 0.9, 0.85)])
+@pytest.mark.parametrize(("name", "found", "good"), [
+    ("everyday.txt", 0.95, 0.95), ("everyday-later.txt", 0.9, 0.85), ("languages.txt", 0.9, 0.9)])
 def test_what_people_ask_of_the_pack_that_comes_with_it(tmp_path: Path, name: str, found: float, good: float) -> None:
     """The right page is among the first three, and it is not said that there is no good match."""
     assert shelf.ensure(str(tmp_path), built_in=True) == []
