@@ -126,6 +126,26 @@ def test_a_router_with_nothing_behind_it(mode: str) -> None:
     run(story)
 
 
+@pytest.mark.parametrize(("seen", "mode", "told"), [
+    ("silent", "answers", ["answers"]),  # whatever the kernel thinks of the router
+    ("no route", "answers", ["no route", "answers"]),
+    ("silent", "silent", ["silent"]),
+    ("no cable", "silent", ["no cable"]),
+])
+def test_a_cable_that_is_out_is_told_before_anybody_is_asked(monkeypatch: pytest.MonkeyPatch, seen: str, mode: str,
+                                                            told: list[str]) -> None:
+    async def story(stage: Stage) -> None:
+        server = await NameServer(mode).start()
+        await made(stage, server).round()
+        server.stop()
+        readings = [(name, value) for _ms, name, value in stage.keeper.readings]
+        assert [value for name, value in readings if name == "gateway"] == told
+        assert (readings[0] == ("gateway", seen)) == seen.startswith("no ")
+
+    monkeypatch.setattr(routes, "reading", lambda _poke: seen)
+    run(story)
+
+
 def test_the_next_server_is_asked_and_remembered() -> None:
     async def story(stage: Stage) -> None:
         dead, good = await NameServer("silent").start(), await NameServer().start()
