@@ -3,9 +3,9 @@
     order   {1: community, 2: epoch, 3: scopes, 4: expires_s, ?5: reason}      a COSE_Sign of the stewards
 
 The order with the highest epoch holds, whatever comes after it with a lower one, so an old order that is played again
-changes nothing; scopes 0 is "go on". It is handed orders and the time, and keeps four numbers that outlive a reboot.
-What stops is for others to do. Nothing here can name alerts, beacons, the console or direct messages: no scope exists
-for them.
+changes nothing; scopes 0 is "go on". It is handed orders and the time, and keeps a few numbers that outlive a reboot,
+but not a change of the stewards: what former ones have ordered holds no longer. What stops is for others to do. Nothing
+here can name alerts, beacons, the console or direct messages: no scope exists for them.
 """
 
 from edge.compat.hashing import sha256
@@ -17,7 +17,7 @@ RELAY = 2  # passing on what others wrote on lanes 2 and 3
 SCOPES = ((MODELS, "models"), (RELAY, "relay"))
 
 _ALL = MODELS | RELAY
-_KEPT = ("halt.epoch", "halt.tie", "halt.scopes", "halt.expires_s")
+_KEPT = ("halt.epoch", "halt.tie", "halt.scopes", "halt.expires_s", "halt.by")
 
 
 class Order:
@@ -108,15 +108,21 @@ class Halt:
 
     def kept(self):
         """[(key, number)] to be kept over a reboot."""
-        numbers = (self._rank >> 32, self._rank & 0xFFFFFFFF, self._scopes, self._expires_s)
+        numbers = (self._rank >> 32, self._rank & 0xFFFFFFFF, self._scopes, self._expires_s, self._by())
         return [(_KEPT[at], numbers[at]) for at in range(len(_KEPT))]
 
     def restore(self, kept):
         """kept(key) -> number or None, as they were when they were kept."""
-        epoch, tie, scopes, expires_s = [kept(key) or 0 for key in _KEPT]
+        epoch, tie, scopes, expires_s, by = [kept(key) or 0 for key in _KEPT]
+        if by != self._by():
+            return
         self._rank = epoch << 32 | tie
         self._scopes = scopes
         self._expires_s = expires_s
+
+    def _by(self):
+        """A number that stands for the stewards, and how many of them are needed."""
+        return int.from_bytes(sha256(bytes((self._stewards.needed,)) + b"".join(self._stewards.keys))[:6], "big")
 
 
 def words(scopes):

@@ -8,6 +8,7 @@ import pytest
 
 from edge.core import cosign, halt
 from edge.core.halt import MODELS, RELAY, Halt, Order
+from edge.core.stewards import Stewards
 from tests.core.mutate import reason_of, survives
 from tests.core.papers import NOW_S, order, signed, stewards
 
@@ -52,6 +53,16 @@ def test_it_outlives_a_reboot() -> None:
     empty = Halt(stewards())
     empty.restore({}.get)
     assert empty.scopes(0) == 0
+
+
+def test_an_order_of_former_stewards_ends_with_them() -> None:
+    state = Halt(stewards())
+    state.offer(order(6, MODELS, "ann", "ben"))
+    kept = dict(state.kept())
+    for others in (Stewards("Delft", []), stewards(2, "dan", "eva"), stewards(3)):
+        again = Halt(others)
+        again.restore(kept.get)
+        assert (again.scopes(NOW_S), again.epoch) == (0, 0)
 
 
 def test_of_two_orders_with_one_epoch_the_same_holds_everywhere() -> None:
