@@ -257,7 +257,8 @@ def test_a_broken_update_is_taken_back_by_itself_and_nothing_is_lost(box: Machin
 
 
 def test_a_card_that_dies_leaves_a_node_in_memory(box: Machine) -> None:
-    box.cut()
+    if box.process is not None:
+        box.cut()
     box.extra, box.can_fail = (), True
     box.start()
     box.ready()
@@ -271,10 +272,9 @@ def test_a_card_that_dies_leaves_a_node_in_memory(box: Machine) -> None:
     print(f"noticed after {time.monotonic() - began:.0f} s")
     start = box.serial.rindex(b"THE CARD CAN'T KEEP DATA")
     until = time.monotonic() + 240 * SPEED
-    while b"waypost: ready" not in box.serial[start:]:
-        assert time.monotonic() < until, box.tail()
+    while f"node  {before}".encode() not in box.serial[start:]:
+        assert time.monotonic() < until, f"it is not the same node, {before}: {box.tail()}"
         box._pump(0.3)
-    assert before in box.serial[start:].decode(errors="replace"), "it is the same node"
     with urllib.request.urlopen(f"http://127.0.0.1:{box.ports[80]}/api/status", timeout=60) as reply:
         assert json.load(reply)["node"] == before
     assert text in box.shell("waypost --dir /data/waypost board list"), "and has its messages"
