@@ -11,7 +11,7 @@ import struct
 import time
 from collections import Counter
 
-from images.test.machine import SPEED, Machine, new_card
+from images.test.machine import Machine, new_card
 
 LISTEN_S = float(os.environ.get("WAYPOST_LISTEN_S", "300"))
 OUR_GROUP_PORT, MDNS_PORT, DHCP_PORTS, DHCP6_PORTS = 7374, 5353, {67, 68}, {546, 547}
@@ -64,8 +64,8 @@ def test_a_box_asks_nobody_for_anything(image: pathlib.Path, tmp_path: pathlib.P
     words = ("-object", f"filter-dump,id=trace,netdev=net,file={trace}")
     with Machine(new_card(image, tmp_path), tmp_path, extra=words) as box:
         box.start()
-        mac = box.shell("cat /sys/class/net/e*/address", 300 * SPEED).split()[-1]
         box.ready()
+        mac = box.shell("cat /sys/class/net/e*/address").split()[-1]
         until = time.monotonic() + LISTEN_S
         while time.monotonic() < until:
             box._pump(1)
