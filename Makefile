@@ -57,11 +57,12 @@ image: $(VENV)/.run-ready
 	tools/dev/setup.sh image
 	$(BIN)/python -m images.builder $(IMAGE_FLAGS)
 
+IMAGE_TESTS ?= virt wifi power quiet
+
 test-image: $(VENV)/.dev-ready
 	tools/dev/setup.sh image
 	$(BIN)/python -m images.builder --for-tests
-	$(BIN)/python -m pytest -s images/test/test_virt.py images/test/test_wifi.py images/test/test_power.py \
-	    images/test/test_quiet.py
+	$(BIN)/python -m pytest -s $(IMAGE_TESTS:%=images/test/test_%.py)
 
 test-image-pi: $(VENV)/.dev-ready
 	tools/dev/setup.sh image
