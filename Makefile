@@ -76,7 +76,8 @@ BLE_SUITE ?= trixie
 
 test-ble: $(VENV)/.dev-ready
 	tools/dev/setup.sh ble
-	$(BIN)/python -m tests.ble_vm.machine --suite $(BLE_SUITE) python3 -m pytest tests/ble_vm/inside/contract.py tests/ble_vm/inside/story.py
+	$(BIN)/python -m tests.ble_vm.machine --suite $(BLE_SUITE) python3 -m pytest \
+	    tests/ble_vm/inside/contract.py tests/ble_vm/inside/story.py tests/ble_vm/inside/nodes.py
 
 test-parts: $(VENV)/.dev-ready
 	tools/dev/setup.sh ble

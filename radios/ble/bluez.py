@@ -8,6 +8,7 @@ encrypted attribute: those would show dialogs on phones.
 from __future__ import annotations
 
 import asyncio
+import os
 
 from radios.ble.advert import Advert
 from radios.ble.dbus import MANAGER, PROPERTIES, Bus, BusError, text_of
@@ -80,7 +81,10 @@ class BlueZ(Stack):
         try:
             _, found = await self._find(lambda _reason: None)
             names = found[self._path]
-            return self.status() | {"powered": int(bool(text_of(names[ADAPTER], "Powered"))),
+            powered = bool(text_of(names[ADAPTER], "Powered"))
+            if not powered and is_blocked(self._path.rpartition("/")[2]):
+                raise BleDown(Reason.BLOCKED)
+            return self.status() | {"powered": int(powered),
                                     "can_serve": int(all(name in names for name in _FOR_PERIPHERALS))}
         finally:
             await self.close()
@@ -178,7 +182,8 @@ class BlueZ(Stack):
         except BusError as error:
             if error.name in _REASONS:
                 raise
-            raise BleDown(Reason.OFF, str(error)) from error
+            blocked = is_blocked(self._path.rpartition("/")[2])  # a newer kernel tells BlueZ "failed" only
+            raise BleDown(Reason.BLOCKED if blocked else Reason.OFF, str(error)) from error
 
     async def _see_what_it_can(self, bus: Bus) -> None:
         """Whether others can find us; an adapter that is just there shows it a moment later than itself."""
@@ -210,6 +215,20 @@ class BlueZ(Stack):
     def _lost(self, reason: Reason) -> None:
         on_lost, self._on_lost = self._on_lost, lambda _reason: None
         on_lost(reason)
+
+
+def is_blocked(adapter: str, root: str = "/sys/class/bluetooth") -> bool:
+    """Whether rfkill keeps an adapter such as hci0 off, by software or by a switch. root: where the kernel shows it."""
+    try:
+        switches = [name for name in os.listdir(f"{root}/{adapter}") if name.startswith("rfkill")]
+        for name in switches:
+            for kind in ("soft", "hard"):
+                with open(f"{root}/{adapter}/{name}/{kind}") as file:
+                    if file.read().strip() == "1":
+                        return True
+    except OSError:
+        pass  # not shown, or gone in this moment
+    return False
 
 
 def down_of(error: BusError) -> BleDown:

@@ -16,7 +16,7 @@ import pytest
 
 from edge.config import filled
 from radios.ble import advert, beacon, settings
-from radios.ble.bluez import BlueZ
+from radios.ble.bluez import BlueZ, is_blocked
 from radios.ble.gattserver import GattServer
 from radios.ble.mgmt import Mgmt
 from radios.ble.stack import TEXTS, BleDown, Reason
@@ -236,3 +236,13 @@ def test_the_doctor(tmp_path: pathlib.Path, system_bus: pathlib.Path) -> None:
 def test_each_reason_has_a_text_and_what_to_do(reason: Reason) -> None:
     found = doctor_ble.finding(reason, "", "broken")
     assert found.text and found.fix and len(TEXTS[reason]) < 200
+
+
+@pytest.mark.parametrize(("soft", "hard", "blocked"), [("0", "0", False), ("1", "0", True), ("0", "1", True)])
+def test_an_adapter_that_rfkill_keeps_off(tmp_path: pathlib.Path, soft: str, hard: str, blocked: bool) -> None:
+    switch = tmp_path / "hci0" / "rfkill3"
+    switch.mkdir(parents=True)
+    (switch / "soft").write_text(soft + "\n")
+    (switch / "hard").write_text(hard + "\n")
+    assert is_blocked("hci0", str(tmp_path)) is blocked
+    assert not is_blocked("hci1", str(tmp_path))
