@@ -16,7 +16,7 @@ from edge.errors import BusError
 from edge.ports import LOCAL, MEMBER, Caller
 from edge.services.texts import mail
 from edge.services.texts.alerts import text as alert_text
-from edge.services.texts.parts import short
+from edge.services.texts.parts import Answer, short
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from edge.ports import BusPort, NodePort
     from edge.services.texts.mail import Mail, Mails
-    from edge.services.texts.people import People, Person
+    from edge.services.texts.people import Heard, People, Person
 
 MAIL_TTL_S = 14 * 86400
 LIST_ROWS = 12
@@ -37,33 +37,6 @@ NOTE_BYTES = 120
 CALLER = Caller(MEMBER, None, "text")
 ALIASES = {"?": "help", "h": "help", "b": "board", "bbs": "board", "i": "inbox", "msg": "send", "test": "ping",
            "m": "more", "info": "status"}
-
-
-class Heard:
-    """One text of a person. way: (link, radio); hops, rssi_dbm, snr_qdb: None where unknown."""
-
-    __slots__ = ("way", "person", "text", "hops", "rssi_dbm", "snr_qdb")
-
-    def __init__(self, way: tuple[str, bytes], person: Person, text: str, hops: int | None = None,
-                 rssi_dbm: int | None = None, snr_qdb: int | None = None) -> None:
-        self.way = way
-        self.person = person
-        self.text = text
-        self.hops = hops
-        self.rssi_dbm = rssi_dbm
-        self.snr_qdb = snr_qdb
-
-
-class Answer:
-    """text: what to say; at_once: parts of it that are sent without being asked for `more`; further(): what follows it
-    when all of it was sent, None: nothing."""
-
-    __slots__ = ("text", "at_once", "further")
-
-    def __init__(self, text: str, at_once: int = 2, further: Callable[[], Awaitable[Answer]] | None = None) -> None:
-        self.text = text
-        self.at_once = at_once
-        self.further = further
 
 
 class Commands:

@@ -1,12 +1,29 @@
-"""Cutting an answer into texts that a radio carries: at most 200 bytes each, at ends of lines or words where it can.
+"""An answer, and cutting it into texts that a radio carries: at most 200 bytes each, at ends of lines or words where
+it can.
 
 Nothing is lost but space at the cuts, and no letter is cut from its accents. Pure.
 """
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
 PART_BYTES = 200
 _JOINED = ("\u200d", "\ufe0e", "\ufe0f")  # these and the letter behind a joiner belong to what stands before
+
+
+class Answer:
+    """text: what to say; at_once: parts of it that are sent without being asked for `more`; further(): what follows it
+    when all of it was sent, None: nothing."""
+
+    __slots__ = ("text", "at_once", "further")
+
+    def __init__(self, text: str, at_once: int = 2, further: Callable[[], Awaitable[Answer]] | None = None) -> None:
+        self.text = text
+        self.at_once = at_once
+        self.further = further
 
 
 def cut(text: str, bytes_max: int = PART_BYTES) -> list[str]:

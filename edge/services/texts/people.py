@@ -48,6 +48,21 @@ class Person:
         return self.radio, self.name, self.short, self.link, self.hops, self.heard_s, self.spoke
 
 
+class Heard:
+    """One text of a person. way: (link, radio); hops, rssi_dbm, snr_qdb: None where unknown."""
+
+    __slots__ = ("way", "person", "text", "hops", "rssi_dbm", "snr_qdb")
+
+    def __init__(self, way: tuple[str, bytes], person: Person, text: str, hops: int | None = None,
+                 rssi_dbm: int | None = None, snr_qdb: int | None = None) -> None:
+        self.way = way
+        self.person = person
+        self.text = text
+        self.hops = hops
+        self.rssi_dbm = rssi_dbm
+        self.snr_qdb = snr_qdb
+
+
 class People:
     """rows: those that were kept, as Person.row gives them."""
 

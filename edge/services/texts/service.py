@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cached_property
 
 from edge.core import limits
 from edge.core import message as messages
 from edge.core.peers import Bucket
 from edge.errors import BusError
 from edge.services.texts.alerts import Sayer
-from edge.services.texts.commands import Answer, Commands, Heard
 from edge.services.texts.mail import Mails, body_of_delivered
 from edge.services.texts.outbox import USER_MS, Outbox
-from edge.services.texts.parts import PART_BYTES, cut, short
-from edge.services.texts.people import FRESH_S, People
+from edge.services.texts.parts import PART_BYTES, Answer, cut, short
+from edge.services.texts.people import FRESH_S, Heard, People
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from edge.core.message import Message
     from edge.core.rng import Rng
     from edge.ports import BusPort, NodePort, StorePort
+    from edge.services.texts.commands import Commands
     from edge.services.texts.mail import Mail
 
 QUIET_MS = 60000  # of the task; it beats at least twice as often
@@ -93,7 +94,7 @@ class Texts:
         self._channel = str(settings.get("channel", ""))
         self._keep = keep
         self._log = log
-        self._commands = Commands(node, bus, self.mails, self.people, now_s, bool(settings.get("post", True)))
+        self._posts = bool(settings.get("post", True))
         self._sayer = Sayer(node.aired, bus, rng, self._channel)
         self._sessions: dict[bytes, _Session] = {}
         self._deliveries: dict[bytes, _Delivery] = {}
@@ -129,6 +130,13 @@ class Texts:
                 task.cancel()
             await asyncio.gather(hearing, *self._work, return_exceptions=True)
             self._save()
+
+    @cached_property
+    def _commands(self) -> Commands:
+        """What people can say; loaded with the first text, so that a node which nobody talks to does without."""
+        from edge.services.texts.commands import Commands
+
+        return Commands(self._node, self._bus, self.mails, self.people, self._now_s, self._posts)
 
     # --- what comes
 
