@@ -135,9 +135,11 @@ class WebServer:
         server, self._server, self.port = self._server, None, 0
         if server is None:
             return
-        server.close()
+        for listening in server.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
         for _ in range(ACCEPT_TURNS):
-            await asyncio.sleep(0)  # who was accepted just now begins, and is told to end like the others
+            await asyncio.sleep(0)  # who was accepted just now begins, which a closed server would not let it, and ends
+        server.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
 
@@ -147,6 +148,25 @@ def test_one_client_does_not_shut_the_others_out(monkeypatch: pytest.MonkeyPatch
         for _, writer in held + more:
             writer.close()
         await server.stop()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_who_comes_in_the_moment_of_the_end_leaves_no_socket_open(turns: int) -> None:
+    """What was left open would fail this test as a warning."""
+    async def main() -> None:
+        server, _ = make()
+        port = await server.start("127.0.0.1", 0)
+        with socket.create_connection(("127.0.0.1", port)) as visitor:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await server.stop()
+            visitor.settimeout(5)
+            try:
+                assert visitor.recv(1) == b""
+            except ConnectionResetError:
+                pass
 
     asyncio.run(main())
 
