@@ -51,7 +51,7 @@ lint: $(VENV)/.dev-ready
 
 test: $(VENV)/.dev-ready $(VENV)/.models-ready $(VENV)/.tflite-ready $(MICROPYTHON) lint
 	tools/dev/setup.sh tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 image: $(VENV)/.run-ready
 	tools/dev/setup.sh image

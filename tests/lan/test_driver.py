@@ -432,7 +432,7 @@ def test_an_alert_overtakes_bulk() -> None:
         b, heard_b = await place.node(2, peers=[f"127.0.0.1:{a.port}"])
         await heard_a.until(lambda: heard_a.peers)
         await heard_b.until(lambda: heard_b.peers)
-        b.pause(heard_b.only_peer(), 300)
+        b.pause(heard_b.only_peer(), 2000)
         bulk = 0
         waited = 0
         while waited < 5:
