@@ -1,4 +1,4 @@
-"""What siblings inside `edge` know of each other: protocols only, no code.
+"""What siblings inside `edge` know of each other: protocols only, no code, for the type checker. Nothing loads it.
 
 Store, bus, services, console and web never import each other; they are handed objects of these shapes by
 `edge.node` and `tools`. Values on the bus are what `edge.core.cbor` carries: None, bool, int, str, bytes, list and
@@ -8,28 +8,10 @@ dict with text keys. No floats.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from edge.core.message import Message
-
-UNKNOWN, MEMBER, TRUSTED, ANCHOR = 0, 1, 2, 3
-TRUST_NAMES = ("unknown", "member", "trusted", "anchor")
-
-
-class Caller:
-    """Who calls: trust level, the peer's key (None: this machine) and the way it came ("local", "page", link name)."""
-
-    __slots__ = ("key", "trust", "via")
-
-    def __init__(self, trust: int, key: bytes | None, via: str) -> None:
-        self.trust = trust
-        self.key = key
-        self.via = via
-
-
-LOCAL = Caller(ANCHOR, None, "local")
-PAGE = Caller(MEMBER, None, "page")
+from edge.caller import LOCAL, Caller
+from edge.core.message import Message
 
 Handler = Callable[[Caller, dict[str, Any]], Any]  # coroutine function, or async generator function when streaming
 

@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from edge import tasks, watchdog
-from edge.ports import ANCHOR
+from edge.caller import ANCHOR
 from tools import cli_run, run
 
 HANG_S = 300

@@ -10,9 +10,9 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from edge.bus.bus import Bus
+from edge.caller import MEMBER, Caller
 from edge.core import hlc, message
 from edge.node import Node, monotonic_ms
-from edge.ports import MEMBER, Caller
 from edge.store.store import Store
 from edge.trace import Trace
 from radios.lan.driver import LanDriver

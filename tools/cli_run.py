@@ -65,7 +65,8 @@ def become(start: dict[str, Any]) -> NoReturn:
     """Replace this process by the node that `start` describes."""
     sys.stdout.flush()
     words = command(hand_over(start))
-    os.execve(words[0], words, dict(os.environ, MALLOC_ARENA_MAX="1"))
+    # one arena for all threads, and no tables of a locale, which -X utf8 needs not: 0.3 MB less
+    os.execve(words[0], words, dict(os.environ, MALLOC_ARENA_MAX="1", LC_ALL="C"))
 
 
 def hand_over(start: dict[str, Any]) -> int:

@@ -17,11 +17,11 @@ from importlib import import_module
 
 from edge import keys
 from edge.bus.bus import Bus
+from edge.caller import ANCHOR, MEMBER, TRUSTED, UNKNOWN
 from edge.console.control import LINK as LOCAL_LINK
 from edge.console.control import ControlServer
 from edge.errors import LinkError, StoreError, WaypostError
 from edge.node import Node, monotonic_ms
-from edge.ports import ANCHOR, MEMBER, TRUSTED, UNKNOWN
 from edge.settings import AP_ADDRESS, Config
 from edge.store.lock import DirLock
 from edge.store.store import Store

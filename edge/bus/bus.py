@@ -20,6 +20,7 @@ from edge.bus.outlet import Outlet
 from edge.bus.peers import Lost, Peer, Served, is_alert
 from edge.bus.registry import Registry, mismatch, parse
 from edge.bus.topics import Topics
+from edge.caller import ANCHOR, LOCAL
 from edge.core import limits
 from edge.core.cbor import CodecError
 from edge.errors import (
@@ -33,7 +34,6 @@ from edge.errors import (
     Unauthorized,
     Unavailable,
 )
-from edge.ports import ANCHOR, LOCAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
     from edge.bus.registry import Entry
     from edge.bus.topics import Follower
-    from edge.ports import Caller, Handler
+    from edge.caller import Caller
+    from edge.ports import Handler
 
     T = TypeVar("T")
     Parts = AsyncGenerator[tuple[bool, Any], None]  # (False, item)..., then (True, value)

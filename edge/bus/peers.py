@@ -11,9 +11,9 @@ from collections import deque
 
 from edge.bus import names, wire
 from edge.bus.outlet import Outlet
+from edge.caller import LOCAL, UNKNOWN, Caller
 from edge.core.peers import Bucket
 from edge.errors import CapacityExceeded, RateLimited, Unavailable
-from edge.ports import LOCAL, UNKNOWN, Caller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,15 +7,16 @@ from __future__ import annotations
 import inspect
 
 from edge.bus import names, wire
+from edge.caller import ANCHOR, TRUST_NAMES, UNKNOWN
 from edge.errors import BadRequest, NotFound, SchemaMismatch, Unauthorized, Unavailable
-from edge.ports import ANCHOR, TRUST_NAMES, UNKNOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from edge.ports import Caller, Handler
+    from edge.caller import Caller
+    from edge.ports import Handler
 
 CAPABILITIES_MAX = wire.OFFERS_MAX
 

@@ -64,7 +64,7 @@ class Alerts:
 
 
 def reports(rows, quorum=QUORUM):
-    """The value of `reports`. rows: [(author, trust, level), ...], trust 0..3 as edge.ports; level NONE: the author
+    """The value of `reports`. rows: [(author, trust, level), ...], trust 0..3 as edge.caller; level NONE: the author
     says that there is nothing. Of several rows of one author the first counts."""
     weight = [0, 0]  # that there is something, that it is an emergency
     authors = [{}, {}]

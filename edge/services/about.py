@@ -6,8 +6,8 @@ members; addresses, paths, counters and what it did last are for those who look 
 
 from __future__ import annotations
 
+from edge.caller import ANCHOR, MEMBER, TRUSTED, UNKNOWN
 from edge.core.near import PROTOCOL_VERSIONS
-from edge.ports import ANCHOR, MEMBER, TRUSTED, UNKNOWN
 from edge.services import params
 from edge.services.service import Service
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from edge.ports import Caller, NodePort
+    from edge.caller import Caller
+    from edge.ports import NodePort
 
 TRACE_ROWS_MAX = 512
 _FOR_ALL = ("node", "name", "up_s", "time_ms", "time_quality")

@@ -52,7 +52,7 @@ class Kept:
 
 class AlertBook:
     """here: this node's Place. fetch(keys) gives whole messages of the store: details are left there. sure_s():
-    Unix seconds that have surely come. trust_of(author) -> edge.ports trust. changed(): told when anything did;
+    Unix seconds that have surely come. trust_of(author) -> edge.caller trust. changed(): told when anything did;
     stand(keys): told which messages radios should go on saying; count(name): counts what can't be read."""
 
     def __init__(self, here: Place, papers: Papers, fetch: Callable[[list[bytes]], list[bytes]],

@@ -8,11 +8,11 @@ stands in edge/services/alertbook.py.
 
 from __future__ import annotations
 
+from edge.caller import ANCHOR
 from edge.core import alert, cbor, certs, limits
 from edge.core import message as messages
 from edge.core.cbor import CodecError
 from edge.errors import BadRequest, NotFound, Unauthorized
-from edge.ports import ANCHOR
 from edge.services import alertform, alertrows, capthin, captime, captree, params
 from edge.services.offered import service
 from edge.services.service import REQUIRED, Field
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from typing import Any
 
-    from edge.ports import Caller, NodePort
+    from edge.caller import Caller
+    from edge.ports import NodePort
     from edge.services.alertbook import AlertBook, Kept
     from edge.services.alertform import Form
     from edge.services.service import Service

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import time
 
+from edge.caller import MEMBER, UNKNOWN
 from edge.errors import BadRequest, CapacityExceeded
-from edge.ports import MEMBER, UNKNOWN
 from edge.services import params
 from edge.services.service import Service
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from typing import Any
 
-    from edge.ports import BusPort, Caller, LibraryPort
+    from edge.caller import Caller
+    from edge.ports import BusPort, LibraryPort
     from edge.services.short import Short
     from edge.services.waterfall import Waterfall
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 
+from edge.caller import ANCHOR, MEMBER
 from edge.core import limits
 from edge.errors import BadRequest, BusError, NotFound
-from edge.ports import ANCHOR, MEMBER
 from edge.services import params
 from edge.services.service import Service
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from typing import Any
 
+    from edge.caller import Caller
     from edge.model_ports import SupplyPort
-    from edge.ports import BusPort, Caller, NodePort
+    from edge.ports import BusPort, NodePort
 
 READ_BYTES_MAX = 1 << 20
 NEAR_MS = 5000

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from typing import Any
 
+    from edge.caller import Caller
     from edge.core.message import Message
-    from edge.ports import Caller, NodePort
+    from edge.ports import NodePort
     from edge.services.service import Service
 
 TTL_S = 3 * 86400

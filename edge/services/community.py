@@ -7,10 +7,10 @@ for alerts and direct messages are the owner's alone.
 
 from __future__ import annotations
 
+from edge.caller import ANCHOR, MEMBER, TRUSTED, UNKNOWN
 from edge.core import limits
 from edge.core import message as messages
 from edge.errors import BadRequest, Unauthorized
-from edge.ports import ANCHOR, MEMBER, TRUSTED, UNKNOWN
 from edge.services import params, rows, who
 from edge.services.service import Service
 from edge.services.triage import WORDS, Raise
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from typing import Any
 
-    from edge.ports import Caller, HintsPort, NodePort, StorePort
+    from edge.caller import Caller
+    from edge.ports import HintsPort, NodePort, StorePort
 
 FREE_TYPES = (messages.NOTICE, messages.NOTE)  # beside those that the protocol has no meaning for
 _SEARCH = params.text("search", params.SEARCH_BYTES_MAX, "only what holds words that begin so", None)

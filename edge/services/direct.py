@@ -7,10 +7,10 @@ which is used for nothing else here and never leaves. PROTOCOL 3.4.
 
 from __future__ import annotations
 
+from edge.caller import ANCHOR
 from edge.core import limits, sealed
 from edge.core import message as messages
 from edge.errors import BadRequest
-from edge.ports import ANCHOR
 from edge.services import params, rows, who
 from edge.services.service import Service
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from typing import Any
 
-    from edge.ports import Caller, NodePort, StorePort
+    from edge.caller import Caller
+    from edge.ports import NodePort, StorePort
 
 TTL_S = 30 * 86400
 _BOXES = ("inbox", "outbox")

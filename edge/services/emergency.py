@@ -6,8 +6,8 @@ asks for a confirmation first; never over a link. What follows is for edge/emerg
 
 from __future__ import annotations
 
+from edge.caller import ANCHOR, MEMBER
 from edge.errors import Unauthorized
-from edge.ports import ANCHOR, MEMBER
 from edge.services import params
 from edge.services.service import Service
 
@@ -15,7 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from edge.ports import Caller, EmergencyPort
+    from edge.caller import Caller
+    from edge.ports import EmergencyPort
 
 _VIA = {"local": "console", "page": "page"}
 _LEVELS = ("emergency", "watch", "none")

@@ -9,7 +9,7 @@ and at last {"end": {"reason", "model", "tokens", "prompt_tokens", "reused_token
 
 from __future__ import annotations
 
-from edge.ports import ANCHOR, MEMBER
+from edge.caller import ANCHOR, MEMBER
 from edge.services import params
 from edge.services.service import REQUIRED, Field, Service
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from typing import Any
 
+    from edge.caller import Caller
     from edge.model_ports import ModelsPort
-    from edge.ports import BusPort, Caller
+    from edge.ports import BusPort
 
 MESSAGES_MAX = 64
 PROMPT_BYTES_MAX = 24000

@@ -5,7 +5,7 @@ It stands apart from the handlers, which a node that holds no alert, certificate
 
 from __future__ import annotations
 
-from edge.ports import ANCHOR, MEMBER, UNKNOWN
+from edge.caller import ANCHOR, MEMBER, UNKNOWN
 from edge.services.service import Service
 
 TYPE_CHECKING = False

@@ -14,8 +14,8 @@ import os
 import sys
 from contextlib import aclosing
 
+from edge.caller import ANCHOR
 from edge.errors import CapacityExceeded, Unauthorized, Unavailable
-from edge.ports import ANCHOR
 from edge.services import params
 from edge.services.models import TOKENS_MAX, messages_field
 from edge.services.service import Service
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from typing import Any
 
-    from edge.ports import BudgetPort, Caller
+    from edge.caller import Caller
+    from edge.ports import BudgetPort
 
 CHAT = "llm.paid"
 CLIENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "paid_client.py")

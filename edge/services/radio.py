@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 
+from edge.caller import ANCHOR
 from edge.errors import BadRequest, NotFound
-from edge.ports import ANCHOR
 from edge.services import params
 from edge.services.service import Service
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from typing import Any
 
-    from edge.ports import BusPort, Caller, RadioPort
+    from edge.caller import Caller
+    from edge.ports import BusPort, RadioPort
 
 LINK_BYTES_MAX = 32
 LISTEN_MS_MAX = 120000

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from typing import Any
 
+    from edge.caller import Caller
     from edge.core.message import Message
-    from edge.ports import BusPort, Caller, Handler, NodePort, StorePort
+    from edge.ports import BusPort, Handler, NodePort, StorePort
     from edge.services.safetyparts import Parts
     from edge.services.service import Service
 
@@ -34,7 +35,7 @@ _KEPT = "halt.epoch"  # edge/core/halt.py keeps it once there was an order
 
 class Safety:
     """settings: {"position", "places", "community"}, as edge/config.py has them. sure_s(): Unix seconds that have
-    surely come. trust_of(author) -> edge.ports trust. count(name): counts what is no good. trouble(part, reason, text)
+    surely come. trust_of(author) -> edge.caller trust. count(name): counts what is no good. trouble(part, reason, text)
     as LinkOwner's."""
 
     def __init__(self, node: NodePort, store: StorePort, settings: dict[str, Any], *, sure_s: Callable[[], int],

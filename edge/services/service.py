@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from typing import Any
 
-    from edge.ports import BusPort, Caller, Handler
+    from edge.caller import Caller
+    from edge.ports import BusPort, Handler
 
 REQUIRED = object()
 

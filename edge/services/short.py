@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from typing import Any
 
-    from edge.ports import Caller
+    from edge.caller import Caller
 
 PART_BYTES_MAX = 193  # of 200: whoever says it over a radio adds " (more)"
 PARTS_MAX = 2

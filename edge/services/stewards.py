@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from typing import Any
 
-    from edge.ports import Caller, NodePort
+    from edge.caller import Caller
+    from edge.ports import NodePort
     from edge.services.papers import Papers
     from edge.services.service import Service
 

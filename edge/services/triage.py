@@ -10,9 +10,9 @@ import asyncio
 import time
 from collections import deque
 
+from edge.caller import MEMBER
 from edge.core import limits
 from edge.errors import BusError, NotFound
-from edge.ports import MEMBER
 from edge.services import params
 from edge.services.service import Service
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from edge.ports import Caller, HintsPort
+    from edge.caller import Caller
+    from edge.ports import HintsPort
 
 URGENT = "urgent"
 AUTO, YES, NO = WORDS = ("auto", "yes", "no")

@@ -16,15 +16,19 @@ from typing import Any
 
 from microdot.microdot import Microdot, Request, Response
 
+from edge.caller import PAGE
 from edge.core import limits
 from edge.errors import BadRequest, RateLimited, Unauthorized, Unavailable, WaypostError
-from edge.ports import PAGE, BusPort, NodePort
 from edge.web.condition import condition
 from edge.web.guard import Buckets, client_of, is_here, same_origin
 from edge.web.live import Live
 from edge.web.persons import Persons
 from edge.web.safety import SafetyPages
 from edge.web.sticks import StickPages
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from edge.ports import BusPort, NodePort
 
 STATIC = {
     "/": ("index.html", "text/html; charset=UTF-8"),

@@ -11,8 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
+from edge.caller import PAGE
 from edge.errors import BadRequest, BusError
-from edge.ports import PAGE, BusPort
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from edge.ports import BusPort
 
 CALL_MS = 600000
 QUESTION_BYTES_MAX = 1000

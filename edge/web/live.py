@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from edge.ports import BusPort, Subscription
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from edge.ports import BusPort, Subscription
 
 PAGES_MAX = 32
 PAGES_PER_CLIENT_MAX = 6

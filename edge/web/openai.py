@@ -17,8 +17,8 @@ from array import array
 
 from microdot.microdot import Request, Response
 
+from edge.caller import PAGE
 from edge.errors import BadRequest, BusError, NotFound, Unauthorized, WaypostError
-from edge.ports import PAGE
 from edge.web.guard import same_origin
 
 TYPE_CHECKING = False

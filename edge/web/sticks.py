@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 
+from edge.caller import PAGE
 from edge.errors import BadRequest, NotFound
-from edge.ports import PAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

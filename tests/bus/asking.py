@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from edge.bus.bus import Bus
+from edge.caller import ANCHOR, MEMBER, Caller
 from edge.errors import BusError
-from edge.ports import ANCHOR, MEMBER, Caller
 from edge.services.ask import Ask
 from edge.services.waterfall import Waterfall
 from tests.bus.joined import key_of

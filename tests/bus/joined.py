@@ -9,7 +9,7 @@ from typing import Any
 
 from edge.bus import wire
 from edge.bus.bus import Bus
-from edge.ports import MEMBER
+from edge.caller import MEMBER
 
 
 def key_of(name: str) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from edge import errors
 from edge.bus.bus import Bus
-from edge.ports import LOCAL, MEMBER, PAGE, UNKNOWN, Caller
+from edge.caller import LOCAL, MEMBER, PAGE, UNKNOWN, Caller
 from edge.services import ask as asks
 from edge.services import prompt
 from tests.bus.asking import FLOOD, WATER, Model, Shelf, open_library

@@ -10,8 +10,8 @@ import pytest
 from edge import errors
 from edge.bus import bus as bus_module
 from edge.bus import names, peers, wire
+from edge.caller import ANCHOR, LOCAL, MEMBER, PAGE, TRUSTED, UNKNOWN, Caller
 from edge.core import cbor
-from edge.ports import ANCHOR, LOCAL, MEMBER, PAGE, TRUSTED, UNKNOWN, Caller
 from tests.bus.joined import World, key_of, run, settle
 
 

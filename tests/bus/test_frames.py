@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from edge.bus import wire
+from edge.caller import UNKNOWN, Caller
 from edge.core import cbor
 from edge.core.cbor import CodecError
-from edge.ports import UNKNOWN, Caller
 from tests.bus.joined import World, key_of, run, settle
 
 GOOD: list[list[Any]] = [

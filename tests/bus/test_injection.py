@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from edge.bus.bus import Bus
+from edge.caller import PAGE
 from edge.core import limits
 from edge.core import message as messages
-from edge.ports import PAGE
 from edge.services import prompt
 from tests.bus.asking import WATER, Model, Shelf, open_library
 from tests.bus.joined import World

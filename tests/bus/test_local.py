@@ -10,9 +10,9 @@ import pytest
 
 from edge import errors
 from edge.bus.topics import WAITING_MAX
+from edge.caller import MEMBER, UNKNOWN, Caller
 from edge.console.control import LINK, ControlServer
 from edge.core import cbor
-from edge.ports import MEMBER, UNKNOWN, Caller
 from edge.trace import Trace
 from tests.bus.joined import World, key_of, run, settle
 from tests.bus.village import settle_down

@@ -15,7 +15,7 @@ import pytest
 from edge import errors
 from edge.budget import DAY_S, Budget
 from edge.bus.bus import Bus
-from edge.ports import ANCHOR, Caller
+from edge.caller import ANCHOR, Caller
 from edge.services.paid import Paid
 from edge.store import spend
 from edge.store.store import Store

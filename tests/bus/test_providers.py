@@ -10,7 +10,7 @@ import pytest
 from edge import errors
 from edge.bus import peers
 from edge.bus.health import FAILURES_MAX, PROVIDERS_MAX, QUARANTINE_MS, SAMPLES, Health
-from edge.ports import UNKNOWN, Caller
+from edge.caller import UNKNOWN, Caller
 from tests.bus.joined import World, key_of, run, settle
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from edge.bus.bus import Bus
+from edge.caller import ANCHOR, LOCAL, PAGE, Caller
 from edge.errors import BadRequest, NotFound, Unauthorized
-from edge.ports import ANCHOR, LOCAL, PAGE, Caller
 from edge.services import provide_radio
 from tests.bus.joined import World, run
 from tests.bus.test_services import village

@@ -7,7 +7,7 @@ from typing import Any
 
 from edge import errors
 from edge.bus.bus import Bus
-from edge.ports import MEMBER, Caller
+from edge.caller import MEMBER, Caller
 from tests.bus.asking import FLOOD, WATER, Model, Shelf, open_library
 from tests.bus.joined import World
 from tests.bus.test_services import village

@@ -11,9 +11,9 @@ import pytest
 from edge import errors
 from edge.bus import outlet, peers, wire
 from edge.bus.bus import Bus
+from edge.caller import MEMBER, UNKNOWN, Caller
 from edge.core import frame, limits
 from edge.core.fragment import Reassembler, split
-from edge.ports import MEMBER, UNKNOWN, Caller
 from radios.lanes import LaneQueue
 from tests.bus.joined import Clock, key_of, settle
 

@@ -10,9 +10,9 @@ import pytest
 
 from edge import errors
 from edge.bus.bus import Bus
+from edge.caller import ANCHOR, LOCAL, MEMBER, PAGE, TRUSTED, UNKNOWN, Caller
 from edge.core import cbor, limits
 from edge.core import message as messages
-from edge.ports import ANCHOR, LOCAL, MEMBER, PAGE, TRUSTED, UNKNOWN, Caller
 from tests.bus.joined import World, key_of, run, settle
 from tests.bus.village import NOW_S, Place, settle_down
 

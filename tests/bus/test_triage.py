@@ -9,9 +9,9 @@ import pytest
 
 from edge import errors
 from edge.bus.bus import Bus
+from edge.caller import LOCAL, PAGE
 from edge.core import limits
 from edge.core import message as messages
-from edge.ports import LOCAL, PAGE
 from edge.services import triage
 from edge.services.triage import shown
 from tests.bus.joined import World

@@ -16,6 +16,7 @@ import pytest
 
 from edge.bus import wire
 from edge.bus.bus import Bus
+from edge.caller import ANCHOR, LOCAL
 from edge.console import control
 from edge.console.control import ControlServer
 from edge.errors import (
@@ -28,7 +29,6 @@ from edge.errors import (
     Unavailable,
     WaypostError,
 )
-from edge.ports import ANCHOR, LOCAL
 from tools import client as client_module
 from tools.client import Client
 

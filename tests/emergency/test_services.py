@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from edge.caller import ANCHOR, LOCAL, MEMBER, PAGE, UNKNOWN, Caller
 from edge.errors import BadRequest, Unauthorized
-from edge.ports import ANCHOR, LOCAL, MEMBER, PAGE, UNKNOWN, Caller
 from edge.services.emergency import EmergencyServices
 from tests.emergency.test_keeper import Stage, run
 

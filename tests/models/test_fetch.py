@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from edge.bus.bus import Bus
+from edge.caller import MEMBER
 from edge.errors import BadRequest, BusError, CapacityExceeded, NotFound, Unavailable
 from edge.models import fetch as fetching
 from edge.models import supply
-from edge.ports import MEMBER
 from edge.services.blobs import Blobs
 from edge.services.models import ModelServices
 from tests.bus.joined import World, key_of, settle

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from edge.bus.bus import Bus
+from edge.caller import LOCAL, MEMBER, PAGE, UNKNOWN, Caller
 from edge.errors import BadRequest, CapacityExceeded, NotFound, Unauthorized
-from edge.ports import LOCAL, MEMBER, PAGE, UNKNOWN, Caller
 from edge.services.models import ModelServices
 from tests.bus.joined import World, key_of, settle
 from tests.models.kit import Place, begun, place, until

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edge.caller import ANCHOR, MEMBER, Caller
 from edge.compat import crypto
 from edge.core import effects
 from edge.core import message as messages
 from edge.core.message import Message
-from edge.ports import ANCHOR, MEMBER, Caller
 from edge.services.safety import Safety
 from edge.store.store import Store
 from tests.core.papers import NOW_S, certificate, key_of

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from edge.caller import ANCHOR, MEMBER, TRUSTED, Caller
 from edge.core import alert, limits
 from edge.core import message as messages
 from edge.errors import BadRequest, NotFound, Unauthorized
-from edge.ports import ANCHOR, MEMBER, TRUSTED, Caller
 from edge.services import alertbook
 from tests.core.papers import NOW_S, YEAR_S, certificate, key_of
 from tests.safety.kit import VISITOR, Hall, halls

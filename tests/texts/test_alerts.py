@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edge.ports import UNKNOWN
+from edge.caller import UNKNOWN
 from edge.services.texts import alerts
 from tests.texts.kit import ANA, Hall, halls
 

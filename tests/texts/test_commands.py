@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from edge.caller import MEMBER
 from edge.core import message as messages
 from edge.errors import CapacityExceeded
-from edge.ports import MEMBER
 from edge.services.short import cut
 from edge.services.texts import mail
 from edge.services.texts.parts import PART_BYTES

@@ -8,8 +8,8 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+from edge.caller import PAGE
 from edge.errors import NotFound
-from edge.ports import PAGE
 
 KEY = bytes(range(32))
 

@@ -11,7 +11,7 @@ import os
 
 from edge import errors
 from edge.bus import bus, health, names, peers, wire
-from edge.ports import TRUST_NAMES
+from edge.caller import TRUST_NAMES
 from edge.services import provide_all, provide_radio
 from edge.services.ask import Ask
 from edge.services.blobs import Blobs

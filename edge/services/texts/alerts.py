@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 
+from edge.caller import LOCAL
 from edge.core import limits
 from edge.errors import BusError
-from edge.ports import LOCAL
 from edge.services.texts.parts import PART_BYTES, short
 
 TYPE_CHECKING = False

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import time
 
+from edge.caller import LOCAL, MEMBER, Caller
 from edge.core import limits
 from edge.core import message as messages
 from edge.errors import BusError
-from edge.ports import LOCAL, MEMBER, Caller
 from edge.services.texts import mail
 from edge.services.texts.alerts import text as alert_text
 from edge.services.texts.parts import Answer, short

@@ -7,9 +7,9 @@ import time
 from typing import Any
 
 from edge.bus.bus import Bus
+from edge.caller import MEMBER
 from edge.core import hlc, message
 from edge.node import Node, monotonic_ms
-from edge.ports import MEMBER
 from edge.store.store import Store
 from edge.trace import Trace
 from radios.ble.driver import BleDriver
