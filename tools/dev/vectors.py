@@ -83,7 +83,7 @@ def _sealed(seed: bytes, plaintext: bytes) -> bytes:
     public = crypto.x25519_base(secret)
     to = crypto.ed_public_to_x(_key(seed))
     nonce = nacl.bindings.crypto_generichash_blake2b_salt_personal(public + to, digest_size=24)
-    return bytes(public) + nacl.bindings.crypto_box_easy(plaintext, nonce, to, secret)
+    return bytes(public) + nacl.bindings.crypto_box(plaintext, nonce, to, secret)
 
 
 def _some_messages() -> list[tuple[str, message.Message]]:
