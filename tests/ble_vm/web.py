@@ -62,6 +62,12 @@ class Street:
         name = json.dumps(self.nodes[number]["name"])
         await self.browser.until(f"document.getElementById('name').innerText == {name}", SLOW_S)
 
+    async def key(self, digits: str) -> None:
+        """Give the page a community key."""
+        await self.browser.eval("document.querySelector('#phone details').open = true")
+        await self.browser.type("#key", digits)
+        await self.browser.eval("document.getElementById('key').dispatchEvent(new Event('change'))")
+
     async def text(self, element: str) -> str:
         return str(await self.browser.eval(f"document.getElementById('{element}').innerText"))
 
@@ -90,7 +96,11 @@ class Street:
     async def carried(self, given: int, taken: int) -> None:
         """Wait until the phone says that it has given to this node, and taken from it, at least so many."""
         figures = "(document.getElementById('carried').innerText.match(/\\d+/g) || []).map(Number)"
-        await self.browser.until(f"(f => f[1] >= {given} && f[2] >= {taken})({figures})", SLOW_S)
+        try:
+            await self.browser.until(f"(f => f[1] >= {given} && f[2] >= {taken})({figures})", SLOW_S)
+        except TimeoutError:
+            await self.shot("not_carried.png")
+            raise AssertionError(f"not {given} given, {taken} taken: {await self.text('carried')}") from None
 
 
 @asynccontextmanager
@@ -193,6 +203,7 @@ async def carries_messages(on: Street) -> None:
 
 
 async def is_a_guest(on: Street) -> None:
+    await on.key("ab" * 32)  # that of another community
     await on.connect(CLINIC)
     await on.browser.until("document.querySelectorAll('.notice').length == 1", SLOW_S)
     assert await on.notices() == ["Insulin is here"]
@@ -204,9 +215,7 @@ async def is_a_guest(on: Street) -> None:
 
 
 async def is_a_member(on: Street) -> None:
-    await on.browser.eval("document.querySelector('details').open = true")
-    await on.browser.type("#key", COMMUNITY)
-    await on.browser.eval("document.getElementById('key').dispatchEvent(new Event('change'))")
+    await on.key(COMMUNITY)
     await on.carried(0, 2)
     assert [one["member"] for one in on.http(CLINIC, "/api/peers")["peers"]] == [True]
 

@@ -68,8 +68,8 @@ function connect() {
   return now.opening;
 }
 
-async function open() {
-  const link = new Link(now.device), key = keep("community");
+async function open(asGuest = false) {
+  const link = new Link(now.device), key = keep("community"), hasKey = KEY.test(key) && !asGuest;
   say(now.words.phone.connecting);
   link.onend = (reason) => {
     if (now.link !== link) return;
@@ -78,8 +78,9 @@ async function open() {
     say(why(reason));
   };
   try {
-    await link.open(KEY.test(key) ? unhex(key) : null);
+    await link.open(hasKey ? unhex(key) : null);
   } catch (error) {
+    if (error.reason === "community_key" && hasKey && link.info.hasPage) return open(true); // of another one: read and post
     say(why(error.reason));
     throw error;
   }

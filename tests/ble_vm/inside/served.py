@@ -84,13 +84,17 @@ async def main(dbus_port: int, nodes: list[dict[str, Any]]) -> None:
         for number, facts in enumerate(nodes, 2):
             adapter = Adapter(air, number)
             await adapter.plug()
-            for other in served:
-                one, two = adapter.controller, other.adapter.controller
-                air.deaf |= {(one, two), (two, one)}
+            keep_apart(air, [*(one.adapter for one in served), adapter])
             served.append(Served(facts, adapter))
         tell("ready", [await one.ready(facts["board"]) | {"address": one.adapter.address}
                        for one, facts in zip(served, nodes, strict=True)])
         await obey(RUN / "do", {one.name: one for one in served})
+
+
+def keep_apart(air: Air, adapters: list[Adapter]) -> None:
+    """Let none of these hear another; one that is plugged in again is a new one."""
+    there = [one.controller for one in adapters if one.controller is not None]
+    air.deaf = {(one, other) for one in there for other in there if one is not other}
 
 
 def tell(name: str, value: Any) -> None:
@@ -134,6 +138,7 @@ async def obey(path: Path, served: dict[str, Served]) -> None:
                 await node.adapter.pull()
             elif words == ["plug"]:
                 await node.adapter.plug()
+                keep_apart(node.adapter.air, [one.adapter for one in served.values()])
             elif words == ["cut"]:
                 node.adapter.cut()
             else:
