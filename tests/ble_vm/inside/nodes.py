@@ -19,9 +19,12 @@ from typing import Any
 import pytest
 
 from tests.ble_vm.inside.bluez import Adapter, Bluetoothd, Hall, hall
+from tests.ble_vm.inside.story import block_bluetooth, reload_policy
 from tests.system.nodes import NodeProcess
 
-USER = "waypost"
+USER, STRANGER = "waypost", "visitor"
+POLICY = Path("/etc/dbus-1/system.d/waypost-visitor.conf")  # as systems have it that leave Bluetooth to its group
+REFUSE = f'<busconfig><policy user="{STRANGER}"><deny send_destination="org.bluez"/></policy></busconfig>'
 SLOW_S = 150
 MORE_BYTES_MAX = 12_000_000  # of resident memory, with BLE and a neighbour
 ALONE = ("lan.enabled=false", "web.host=127.0.0.1", "models.enabled=false")
@@ -81,8 +84,9 @@ class Resident(NodeProcess):
 
 @pytest.fixture(scope="module", autouse=True)
 def users() -> None:
-    """The user, and a place for what Python compiles: the repository can't be written to here."""
-    subprocess.run(["useradd", "--create-home", "--groups", "bluetooth", USER], check=True)
+    """The two of them, and a place for what Python compiles: the repository can't be written to here."""
+    for name, groups in ((USER, ["--groups", "bluetooth"]), (STRANGER, [])):
+        subprocess.run(["useradd", "--create-home", *groups, name], check=True)
     os.makedirs("/tmp/compiled")
     os.chmod("/tmp/compiled", 0o1777)
     os.environ["PYTHONPYCACHEPREFIX"] = "/tmp/compiled"
@@ -165,3 +169,42 @@ def test_two_nodes_keep_one_board_whatever_happens(bluetoothd: Bluetoothd, capsy
             assert more <= MORE_BYTES_MAX
 
     run(play)
+
+
+def bluetooth_of(report: list[dict[str, str]]) -> dict[str, str]:
+    """doctor's first line about Bluetooth."""
+    return next(one for one in report if one["check"] == "bluetooth")
+
+
+def test_doctor_says_what_is_wrong(bluetoothd: Bluetoothd) -> None:
+    async def play(place: Hall) -> None:
+        adapter = await place.adapter(1)
+        mill = Resident("Mill", adapter)
+        said = bluetooth_of(await mill.say("doctor"))
+        assert said["state"] == "ok" and adapter.name in said["text"] and "BlueZ" in said["text"]
+        assert "the node switches it on" in said["text"], "nothing has been changed"
+        await asyncio.to_thread(block_bluetooth, True)
+        said = bluetooth_of(await mill.say("doctor"))
+        assert said["state"] == "broken" and "is blocked" in said["text"] and said["fix"] == "rfkill unblock bluetooth"
+        await asyncio.to_thread(block_bluetooth, False)
+        said = bluetooth_of(await Resident("Visit", adapter, STRANGER).say("doctor"))
+        assert said["state"] == "broken" and "this user may not use Bluetooth" in said["text"], said
+        assert "group bluetooth" in said["fix"]
+        said = bluetooth_of(await mill.say("--set", "ble.adapter=hci77", "doctor"))
+        assert said["state"] == "broken" and f"hci77; there are: {adapter.name}" in said["text"]
+        await adapter.pull()
+        said = bluetooth_of(await mill.say("--set", "ble.adapter=", "doctor"))
+        assert said["state"] == "broken" and said["text"] == "no Bluetooth adapter is there" and "plug" in said["fix"]
+        bluetoothd.kill()
+        said = bluetooth_of(await mill.say("doctor"))
+        assert said["state"] == "broken" and "bluetoothd does not run" in said["text"]
+        assert "install bluez" in said["fix"]
+        bluetoothd.start()
+
+    POLICY.write_text(REFUSE)
+    reload_policy()
+    try:
+        run(play)
+    finally:
+        POLICY.unlink()
+        reload_policy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -141,6 +142,39 @@ def test_the_adapter_is_pulled_and_plugged_in_again() -> None:
         for heard in (heard_one, heard_other):
             await heard.until(lambda heard=heard: heard.peers and not heard.troubles)
         await speak(one, heard_one, other, heard_other, 3)
+
+    run(play)
+
+
+def block_bluetooth(block: bool) -> None:
+    """What rfkill(8) does for `block bluetooth`: an event of the kernel's struct rfkill_event, for all of that type."""
+    with open("/dev/rfkill", "wb", buffering=0) as switch:
+        switch.write(struct.pack("<IBBBB", 0, 2, 3, block, 0))
+
+
+def test_an_adapter_that_is_blocked_and_let_go_or_switched_off_is_taken_up_again() -> None:
+    async def play(place: Hall) -> None:
+        first, second = await place.adapter(1), await place.adapter(2)
+        one, heard_one = await place.node(FIRST, first)
+        other, heard_other = await place.node(SECOND, second)
+        await heard_one.until(lambda: heard_one.peers)
+        await heard_other.until(lambda: heard_other.peers)
+        await asyncio.to_thread(block_bluetooth, True)
+        for heard in (heard_one, heard_other):
+            await heard.until(lambda heard=heard: not heard.peers and "blocked" in heard.troubles)
+            assert "rfkill unblock bluetooth" in heard.troubles["blocked"]
+        await asyncio.to_thread(block_bluetooth, False)
+        for heard in (heard_one, heard_other):
+            await heard.until(lambda heard=heard: heard.peers and not heard.troubles)
+        await speak(one, heard_one, other, heard_other, 5)
+        await asyncio.to_thread(subprocess.run, [
+            "dbus-send", "--system", "--print-reply", "--dest=org.bluez", f"/org/bluez/{second.name}",
+            "org.freedesktop.DBus.Properties.Set", "string:org.bluez.Adapter1", "string:Powered",
+            "variant:boolean:false"], check=True, stdout=subprocess.DEVNULL)
+        await heard_other.until(lambda: other.counters.get("down.off"))
+        for heard in (heard_one, heard_other):
+            await heard.until(lambda heard=heard: heard.peers and not heard.troubles)
+        await speak(one, heard_one, other, heard_other, 6)
 
     run(play)
 
