@@ -63,7 +63,7 @@ class Node(LinkOwner):
         self.watch = self._watchers.add
         self._store = store
         self._writer = Writer(store, asyncio.get_running_loop(), lambda *gone: self.command(effects.GONE, *gone))
-        self.flush, self.busy_s = self._writer.flush, self._writer.busy_s
+        self.flush, self.flushed, self.busy_s = self._writer.flush, self._writer.flushed, self._writer.busy_s
         self.hints = Hints(self._writer, self._publish)
         self.keep_people = self._writer.keep_people
         self.budget = Budget(self._writer, self.now_s)

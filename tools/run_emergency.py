@@ -46,7 +46,7 @@ def provide(config: Config, node: Node, bus: Bus, store: Store, log: Callable[[s
         hubs=frozenset([bytes.fromhex(text) for text in config["library.hubs"]]),
         near=lambda: [one.key for one in node.machine.neighbours()],
         clock=lambda: (node.now_s(), node.machine.clock.quality), apply=apply, log=log)
-    for service in EmergencyServices(keeper).services():
+    for service in EmergencyServices(keeper, node.flushed).services():
         service.provide(bus)
     return keeper
 

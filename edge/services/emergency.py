@@ -13,6 +13,7 @@ from edge.services.service import Service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from typing import Any
 
     from edge.caller import Caller
@@ -23,10 +24,11 @@ _LEVELS = ("emergency", "watch", "none")
 
 
 class EmergencyServices:
-    """The handlers."""
+    """The handlers. flushed(): waits until what a person said is on the disk: an answer outlives a power cut."""
 
-    def __init__(self, emergency: EmergencyPort) -> None:
+    def __init__(self, emergency: EmergencyPort, flushed: Callable[[], Awaitable[None]]) -> None:
         self._emergency = emergency
+        self._flushed = flushed
 
     def services(self) -> list[Service]:
         """What this part provides."""
@@ -51,14 +53,17 @@ class EmergencyServices:
 
     async def declare(self, caller: Caller, level: str) -> dict[str, Any]:
         self._emergency.declare(level, _here(caller))
+        await self._flushed()
         return self._emergency.status()
 
     async def stop(self, caller: Caller) -> dict[str, Any]:
         self._emergency.stop(_here(caller))
+        await self._flushed()
         return self._emergency.status()
 
     async def resume(self, caller: Caller) -> dict[str, Any]:
         self._emergency.resume(_here(caller))
+        await self._flushed()
         return self._emergency.status()
 
 

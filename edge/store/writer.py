@@ -116,6 +116,13 @@ class Writer:
         """Write what `Store.keep` was given, soon."""
         self._jobs.put(("flush",))
 
+    async def flushed(self) -> None:
+        """The same, and wait until it is on the disk; a fault shows in the store's trouble."""
+        try:
+            await self.ask(self.store.flush)
+        except StoreError:
+            pass
+
     def keep_people(self, rows: list[tuple[Any, ...]]) -> None:
         """Keep rows of edge/store/people.py, between commits; a fault shows in the store's trouble."""
         self.call(lambda: self.store.keep_people(rows), lambda _value, _error: None)

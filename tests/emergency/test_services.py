@@ -13,7 +13,10 @@ DOING = ("emergency.declare@1", "emergency.stop@1", "emergency.resume@1")
 
 
 def offered(stage: Stage) -> Stage:
-    for service in EmergencyServices(stage.keeper).services():
+    async def flushed() -> None:
+        """The stage writes at once."""
+
+    for service in EmergencyServices(stage.keeper, flushed).services():
         service.provide(stage.bus)
     return stage
 

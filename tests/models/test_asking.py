@@ -18,6 +18,7 @@ import pytest
 
 from tests.cli.kit import RealNode, cli
 from tests.models.test_village import KEY, near
+from tools.bench import random_gguf
 
 ROOM = "models.context=4096"  # these models take a token for each letter
 QUESTION = ("ask", "how", "do", "I", "make", "flood", "water", "safe", "to", "drink")
@@ -90,16 +91,17 @@ def test_a_neighbours_model_and_a_hubs(small: str, tmp_path: pathlib.Path) -> No
 
 
 @pytest.mark.slow
-def test_vectors_of_all_passages(small: str, tmp_path: pathlib.Path) -> None:
+def test_vectors_of_all_passages(tmp_path: pathlib.Path) -> None:
+    tiny = random_gguf.write(str(tmp_path / "tiny.gguf"), random_gguf.TINY)
     (tmp_path / "hall").mkdir(mode=0o700)
     with RealNode(tmp_path / "hall", ROOM) as hall:
         code, _, err = cli("--dir", hall.directory, "pack", "embed")
         assert code == 1 and "embed.text" in err, "there is no model yet"
-        assert cli("--dir", hall.directory, "model", "add", small)[0] == 0
+        assert cli("--dir", hall.directory, "model", "add", tiny)[0] == 0
         code, out, err = cli("--dir", hall.directory, "pack", "embed", "--json")
         assert code == 0, err
         made = json.loads(out)
-        assert made["model"] == "small" and made["passages"] > 100
+        assert made["model"] == "tiny" and made["passages"] > 100
         assert json.loads(cli("--dir", hall.directory, "pack", "embed", "--json")[1])["passages"] == 0
         items = ask(hall, "--library")
         assert len(items[0]["passages"]) == 3 and items[0]["good"]

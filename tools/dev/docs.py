@@ -132,6 +132,9 @@ class _Paper:
     def keep(self, key: str, value: int) -> None:
         """Nothing is."""
 
+    async def flushed(self) -> None:
+        """Nothing is kept."""
+
     def fetch(self, keys: list[bytes]) -> list[bytes]:
         """There is nothing."""
         return []
@@ -148,7 +151,7 @@ def capabilities() -> str:
     services += [*ModelServices(paper, paper).services(), *Blobs(paper, paper, paper).services()]
     services += Ask(paper, b"", paper, paper, 0).services()
     services += [Paid(paper, "https://HOST", "", "", 0).service(), *provide_radio(paper, paper)]
-    services += EmergencyServices(paper).services()
+    services += EmergencyServices(paper, paper.flushed).services()
     nobody = {"position": "", "places": [], "community": {"name": "", "stewards": [], "stewards_needed": 0}}
     parts = Parts(paper, paper, nobody, sure_s=lambda: 0, trust_of=lambda _key: 0, count=lambda _name: None)
     services += parts.services
