@@ -52,6 +52,8 @@ flags="-DGGML_NATIVE=OFF -DGGML_OPENMP=ON -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=
 -DCMAKE_CXX_FLAGS=-ffile-prefix-map=$work=. \
 -DCMAKE_SHARED_LINKER_FLAGS=-Wl,--build-id=none -DCMAKE_MODULE_LINKER_FLAGS=-Wl,--build-id=none"
 export SOURCE_DATE_EPOCH=1767225600 # with the lines above: the same source and compiler give the same bytes
+# llama.cpp leaves these out where that is set, and is four times slower; they mean nothing on ARM
+flags="$flags -DGGML_SSE42=ON -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_BMI2=ON -DGGML_FMA=ON -DGGML_F16C=ON"
 if [ "$kind" = arm64 ]; then
     tools=/usr/aarch64-linux-gnu
     printf 'set(CMAKE_%s)\n' "SYSTEM_NAME Linux" "SYSTEM_PROCESSOR aarch64" "C_COMPILER aarch64-linux-gnu-gcc" \
