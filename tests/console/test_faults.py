@@ -13,6 +13,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,7 @@ from tests.system.nodes import NodeProcess
 from tools import doctor_box
 from tools.box import systems
 
+MEASURED_S = 90
 LORA = ("lora.enabled=true", "lora.modem=rnode", "lora.freq_hz=869525000", "lora.bw_hz=250000", "lora.sf=7",
         "lora.cr_den=5", "lora.power_dbm=14")
 
@@ -320,10 +322,9 @@ def hot_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def says_when_measured(home: Path, tmp_path: Path, wanted: str) -> str:
     """What doctor says about a node as soon as `wanted` is among it; a reading has to hold for a while."""
-    for _ in range(60):
-        said = Box(home, tmp_path).says("doctor --broken")
-        if wanted in said:
-            break
+    end_s = time.monotonic() + MEASURED_S
+    while wanted not in (said := Box(home, tmp_path).says("doctor --broken")) and time.monotonic() < end_s:
+        time.sleep(0.5)
     return said
 
 
