@@ -96,9 +96,7 @@ export class Link {
     this.#send({record: message});
     this.#session = {seal, open};
     this.#send({plain: Uint8Array.of(0, READY, 0, 0, 0, compare(this.me, this.key) < 0 ? 1 : 0)});
-    const ready = open(await this.#handshake().catch((error) => { // who has another key can't read that, and hangs up
-      throw isMember && error.reason === "closed" ? fault("community_key") : error;
-    }));
+    const ready = open(await this.#handshake());
     if (ready[0] || ready[1] !== READY) throw fault(ready[1] === CLOSE ? WORDS[ready[2]] || "closed" : "error");
     this.#waiter = false; // from now on records go where they belong
     for (const record of this.#handshakes.splice(0)) this.#take(record);

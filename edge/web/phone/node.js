@@ -8,7 +8,7 @@ import {Link, SERVICE} from "./link.js";
 
 export const POLL_MS = 8000;
 export const ROWS = 10; // an answer over Bluetooth has at most 64 KiB
-const AGAIN_MS = 5000, GUEST_MS = 1500, RADIO_MS = 3000, KEY = /^[0-9a-f]{64}$/i;
+const AGAIN_MS = 5000, RADIO_MS = 3000, KEY = /^[0-9a-f]{64}$/i;
 
 const panel = {};
 const now = {device: null, link: null, courier: null, held: null, community: "", opening: null, tried: -Infinity, refresh: null, words: null};
@@ -80,10 +80,7 @@ async function open(asGuest = false) {
   try {
     await link.open(hasKey ? unhex(key) : null);
   } catch (error) {
-    if (error.reason === "community_key" && hasKey && link.info.hasPage) { // of another one: read and post
-      await new Promise((done) => setTimeout(done, GUEST_MS)); // the stack is still ending that connection
-      return open(true);
-    }
+    if (error.reason === "community_key" && hasKey && link.info.hasPage) return open(true); // of another one: read and post
     say(why(error.reason));
     throw error;
   }
