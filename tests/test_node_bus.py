@@ -4,41 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
-import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
-from edge.bus.bus import Bus
 from edge.caller import MEMBER, Caller
-from edge.core import hlc, message
-from edge.node import Node, monotonic_ms
-from edge.store.store import Store
-from edge.trace import Trace
+from edge.core import message
 from radios.lan.driver import LanDriver
+from tests.bare_node import BareNode
 from tests.lan.kit import no_callback_fails
-from tests.radios.contract import identity
 
 PIECE = 32000
 WAIT_S = 30
 
 
-class House:
+class House(BareNode):
     """One node whose only link is TCP on loopback."""
 
     def __init__(self, folder: pathlib.Path, number: int, peers: list[str]) -> None:
-        seed, self.key = identity(number)
-        self.store = Store.open(str(folder / f"{number}.db"), 10**8, int(time.time()))
-        self.node = Node(seed=seed, name=f"house {number}", store=self.store, log=lambda level, text: None,
-                         trace=Trace(), clock=lambda: (time.time_ns() // 1000000, hlc.QUALITY_RTC))
-        self.bus = Bus(self.node.send, lambda key, member: MEMBER, monotonic_ms, self.key,
-                       pack=self.node.machine.pack_bus)
-        self.node.bus = self.bus
+        super().__init__(folder, number)
         self.notes: set[bytes] = set()
         self.node.watch(message.NOTE, lambda one: self.notes.add(one.id))
         self.bus.provide("blob.much", "1.0", self._much, trust=MEMBER, summary="")
         settings = {"port": 0, "multicast": False, "mdns": False, "peers": peers}
-        self.driver = LanDriver(settings, seed, self.key, None, self.node)
+        self.driver = LanDriver(settings, self.seed, self.key, None, self.node)
 
     async def _much(self, caller: Caller, params: dict[str, Any]) -> Any:
         for number in range(params["n"]):

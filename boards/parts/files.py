@@ -77,11 +77,11 @@ class Supply:
 
     def read(self) -> dict[str, int]:
         """Raises OSError where the one that is named is not there."""
-        names = self._supplies()
-        if self._only and not names:
+        supplies = self._supplies()
+        if self._only and not supplies:
             raise OSError(f"there is no power supply {self._only}")
         out: dict[str, int] = {}
-        for name in names:
+        for name in supplies:
             path = os.path.join(self._folder, name)
             if self._kind(name) in _MAINS and not self._only:
                 out["on_mains"] = max(out.get("on_mains", 0), number(os.path.join(path, "online")))
@@ -115,8 +115,8 @@ class Disk:
         """Raises OSError where the path is not there."""
         room = os.statvfs(self._path)
         out = {"free_bytes": room.f_bavail * room.f_frsize}
-        number_ = os.stat(self._path).st_dev
-        link = os.path.join(self._root, f"sys/dev/block/{os.major(number_)}:{os.minor(number_)}")
+        device = os.stat(self._path).st_dev
+        link = os.path.join(self._root, f"sys/dev/block/{os.major(device)}:{os.minor(device)}")
         if not os.path.exists(link):
             return out  # a file system without a device
         block = os.path.realpath(link)

@@ -13,8 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Word = Any
-
 CHIPS = ("max17040", "max17043", "max17048", "ina219")
 ALLOWED = f'"CHIP@BUS:ADDRESS" with one of {", ".join(CHIPS)}, such as "max17040@1:0x36" or "ina219@1:0x43"'
 _VCELL, _SOC = 0x02, 0x04  # MAX1704x
@@ -47,7 +45,7 @@ def sensor(text: str, cells: int = 1, root: str = "/") -> FuelGauge | Ina219:
 class FuelGauge:
     """A MAX17040, 43 or 48. Reads battery_percent and battery_mv."""
 
-    def __init__(self, chip: Word) -> None:
+    def __init__(self, chip: Any) -> None:
         self._chip = chip
 
     def read(self) -> dict[str, int]:
@@ -60,7 +58,7 @@ class FuelGauge:
 class Ina219:
     """An INA219 between the battery and the board. Reads on_mains, battery_percent, battery_mv and shunt_uv."""
 
-    def __init__(self, chip: Word, cells: int) -> None:
+    def __init__(self, chip: Any, cells: int) -> None:
         self._chip = chip
         self._cells = cells
 

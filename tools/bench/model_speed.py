@@ -25,6 +25,12 @@ from edge.models.front import Models
 from tools.bench.figures import Figure, NotHere, median, progress
 from tools.bench.process import QUIET, RealNode, cpu_s, waited_s
 
+_BUSY = """import os
+parent = os.getppid()
+while os.getppid() == parent:
+    for _ in range(1000000):
+        pass
+"""
 ROUNDS = 5
 TOKENS = 100
 CANCELS = 10
@@ -199,8 +205,8 @@ def _doubt(share: float) -> str:
 
 @contextlib.contextmanager
 def _busy() -> Iterator[None]:
-    """Another process that computes all the time."""
-    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    """Another process that computes all the time; it ends with this one, however that ends."""
+    other = subprocess.Popen([sys.executable, "-c", _BUSY])
     try:
         yield
     finally:

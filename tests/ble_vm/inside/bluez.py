@@ -10,8 +10,8 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +169,19 @@ async def hall() -> AsyncIterator[Hall]:
         stack.push_async_callback(let_bleak_go)
         yield place
     assert not place.failures
+
+
+@contextmanager
+def bus_policy(path: Path, text: str) -> Iterator[None]:
+    """D-Bus goes by this policy for a while."""
+    def reload() -> None:
+        subprocess.run(["dbus-send", "--system", "--print-reply", "--dest=org.freedesktop.DBus", "/",
+                        "org.freedesktop.DBus.ReloadConfig"], check=True, stdout=subprocess.DEVNULL)
+
+    path.write_text(text)
+    try:
+        reload()
+        yield
+    finally:
+        path.unlink()
+        reload()

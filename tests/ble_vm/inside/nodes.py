@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from tests.ble_vm.inside.bluez import Adapter, Bluetoothd, Hall, hall
-from tests.ble_vm.inside.story import block_bluetooth, reload_policy
+from tests.ble_vm.inside.bluez import Adapter, Bluetoothd, Hall, bus_policy, hall
+from tests.ble_vm.inside.story import block_bluetooth
 from tests.system.nodes import NodeProcess
 
 USER, STRANGER = "waypost", "visitor"
@@ -201,10 +201,5 @@ def test_doctor_says_what_is_wrong(bluetoothd: Bluetoothd) -> None:
         assert "install bluez" in said["fix"]
         bluetoothd.start()
 
-    POLICY.write_text(REFUSE)
-    reload_policy()
-    try:
+    with bus_policy(POLICY, REFUSE):
         run(play)
-    finally:
-        POLICY.unlink()
-        reload_policy()

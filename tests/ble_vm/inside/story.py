@@ -12,7 +12,7 @@ from typing import Any
 from bumble.core import AdvertisingData
 
 from radios.ble import beacon, gatt
-from tests.ble_vm.inside.bluez import Bluetoothd, Hall, hall, until
+from tests.ble_vm.inside.bluez import Adapter, Bluetoothd, Hall, bus_policy, hall, until
 from tests.radios.ble.air import Radio
 from tests.radios.ble.kit import lower_first
 from tests.radios.contract import Heard, identity
@@ -58,6 +58,22 @@ def beacon_in(data: Any) -> beacon.Beacon:
     (maker,) = data.get_all(AdvertisingData.MANUFACTURER_SPECIFIC_DATA, raw=True)
     assert maker[:2] == beacon.COMPANY.to_bytes(2, "little")
     return beacon.Keys(None).unpack(bytes(maker[2:]))
+
+
+async def two_nodes(place: Hall) -> tuple[Adapter, Any, Heard, Any, Heard]:
+    """The second one's adapter, and both nodes, each on an adapter of its own, once they have met."""
+    first, second = await place.adapter(1), await place.adapter(2)
+    one, heard_one = await place.node(FIRST, first)
+    other, heard_other = await place.node(SECOND, second)
+    await heard_one.until(lambda: heard_one.peers)
+    await heard_other.until(lambda: heard_other.peers)
+    return second, one, heard_one, other, heard_other
+
+
+async def well_again(*nodes: Heard) -> None:
+    """Each has a neighbour, and nothing to complain of."""
+    for heard in nodes:
+        await heard.until(lambda heard=heard: heard.peers and not heard.troubles)
 
 
 async def speak(one: Any, heard_one: Heard, other: Any, heard_other: Heard, n: int) -> None:
@@ -106,11 +122,7 @@ def test_two_are_served_at_one_time_and_hear_nothing_of_each_other() -> None:
 
 def test_bluetoothd_is_killed_and_comes_back(bluetoothd: Bluetoothd) -> None:
     async def play(place: Hall) -> None:
-        first, second = await place.adapter(1), await place.adapter(2)
-        one, heard_one = await place.node(FIRST, first)
-        other, heard_other = await place.node(SECOND, second)
-        await heard_one.until(lambda: heard_one.peers)
-        await heard_other.until(lambda: heard_other.peers)
+        _, one, heard_one, other, heard_other = await two_nodes(place)
         await speak(one, heard_one, other, heard_other, 1)
         bluetoothd.kill()
         for heard in (heard_one, heard_other):
@@ -118,8 +130,7 @@ def test_bluetoothd_is_killed_and_comes_back(bluetoothd: Bluetoothd) -> None:
             assert "bluetoothd" in heard.troubles["no_bluez"] and "systemctl" in heard.troubles["no_bluez"]
         assert one.status()["state"] == "no_bluez"
         bluetoothd.start()
-        for heard in (heard_one, heard_other):
-            await heard.until(lambda heard=heard: heard.peers and not heard.troubles)
+        await well_again(heard_one, heard_other)
         await speak(one, heard_one, other, heard_other, 2)
 
     run(play)
@@ -127,11 +138,7 @@ def test_bluetoothd_is_killed_and_comes_back(bluetoothd: Bluetoothd) -> None:
 
 def test_the_adapter_is_pulled_and_plugged_in_again() -> None:
     async def play(place: Hall) -> None:
-        first, second = await place.adapter(1), await place.adapter(2)
-        one, heard_one = await place.node(FIRST, first)
-        other, heard_other = await place.node(SECOND, second)
-        await heard_one.until(lambda: heard_one.peers)
-        await heard_other.until(lambda: heard_other.peers)
+        second, one, heard_one, other, heard_other = await two_nodes(place)
         name = second.name
         await second.pull()
         await heard_other.until(lambda: not heard_other.peers and "wrong_adapter" in heard_other.troubles)
@@ -139,8 +146,7 @@ def test_the_adapter_is_pulled_and_plugged_in_again() -> None:
         assert one.status()["state"] == "up", "the other one's adapter is its own affair"
         await second.plug()
         assert second.name == name
-        for heard in (heard_one, heard_other):
-            await heard.until(lambda heard=heard: heard.peers and not heard.troubles)
+        await well_again(heard_one, heard_other)
         await speak(one, heard_one, other, heard_other, 3)
 
     run(play)
@@ -154,26 +160,20 @@ def block_bluetooth(block: bool) -> None:
 
 def test_an_adapter_that_is_blocked_and_let_go_or_switched_off_is_taken_up_again() -> None:
     async def play(place: Hall) -> None:
-        first, second = await place.adapter(1), await place.adapter(2)
-        one, heard_one = await place.node(FIRST, first)
-        other, heard_other = await place.node(SECOND, second)
-        await heard_one.until(lambda: heard_one.peers)
-        await heard_other.until(lambda: heard_other.peers)
+        second, one, heard_one, other, heard_other = await two_nodes(place)
         await asyncio.to_thread(block_bluetooth, True)
         for heard in (heard_one, heard_other):
             await heard.until(lambda heard=heard: not heard.peers and "blocked" in heard.troubles)
             assert "rfkill unblock bluetooth" in heard.troubles["blocked"]
         await asyncio.to_thread(block_bluetooth, False)
-        for heard in (heard_one, heard_other):
-            await heard.until(lambda heard=heard: heard.peers and not heard.troubles)
+        await well_again(heard_one, heard_other)
         await speak(one, heard_one, other, heard_other, 5)
         await asyncio.to_thread(subprocess.run, [
             "dbus-send", "--system", "--print-reply", "--dest=org.bluez", f"/org/bluez/{second.name}",
             "org.freedesktop.DBus.Properties.Set", "string:org.bluez.Adapter1", "string:Powered",
             "variant:boolean:false"], check=True, stdout=subprocess.DEVNULL)
         await heard_other.until(lambda: other.counters.get("down.off"))
-        for heard in (heard_one, heard_other):
-            await heard.until(lambda heard=heard: heard.peers and not heard.troubles)
+        await well_again(heard_one, heard_other)
         await speak(one, heard_one, other, heard_other, 6)
 
     run(play)
@@ -191,15 +191,5 @@ def test_where_bluez_may_not_advertise_the_kernel_does() -> None:
         await heard_other.until(lambda: heard_other.peers)
         await speak(driver, heard, other, heard_other, 4)
 
-    POLICY.write_text(REFUSE)
-    reload_policy()
-    try:
+    with bus_policy(POLICY, REFUSE):
         run(play)
-    finally:
-        POLICY.unlink()
-        reload_policy()
-
-
-def reload_policy() -> None:
-    subprocess.run(["dbus-send", "--system", "--print-reply", "--dest=org.freedesktop.DBus", "/",
-                    "org.freedesktop.DBus.ReloadConfig"], check=True, stdout=subprocess.DEVNULL)
