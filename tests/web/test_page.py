@@ -32,6 +32,9 @@ READY = (
     "document.getElementById('facts').children.length && "
     "(document.querySelector('.notice') || !document.getElementById('board-said').hidden)"
 )
+# what a page asks for last; a request on its way when the node goes may end in any way
+HAS_LOADED_ALL = """["checkins", "sticks"].every(
+    last => performance.getEntriesByType("resource").some(one => one.name.endsWith("/api/" + last)))"""
 BEHIND_ITS_BACK = """fetch("/api/board", {method: "POST", headers: {"Content-Type": "application/json"},
     body: JSON.stringify({text: "Seen at once"})}).then(answer => answer.status)"""
 EVIL = '<img src=x onerror="document.title=1"><script>document.title=1</script>&amp; "quotes"'
@@ -303,6 +306,7 @@ def test_a_node_that_is_gone_is_told_and_comes_back(tmp_path: Path) -> None:
         on.bus.add("Still readable", "Jonas", KEY, 3600)
         await on.open()
         await on.browser.until("document.querySelectorAll('.notice').length == 1")
+        await on.browser.until(HAS_LOADED_ALL)
         port = on.server.port
         await on.server.stop()
         await on.browser.type("#text", "Words for later")
