@@ -60,7 +60,11 @@ class Street:
         self.choose, self._chosen = self.nodes[number]["address"], False
         await self.browser.click("#reach")
         name = json.dumps(self.nodes[number]["name"])
-        await self.browser.until(f"document.getElementById('name').innerText == {name}", SLOW_S)
+        try:
+            await self.browser.until(f"document.getElementById('name').innerText == {name}", SLOW_S)
+        except TimeoutError:
+            await self.shot("not_connected.png")
+            raise AssertionError(f"not connected with {name}: {await self.text('reach-said')}") from None
 
     async def key(self, digits: str) -> None:
         """Give the page a community key."""

@@ -13,6 +13,7 @@ const ROOM_BYTES = 244; // of a value: browsers don't tell the MTU; this and its
 const WINDOW_BYTES = 8192, FRAME_BYTES_MAX = 4096, HANDSHAKE_BYTES_MAX = 512, TAG_BYTES = 16;
 const READY = 1, CLOSE = 2, PAGE = 3, PIECE_BYTES = FRAME_BYTES_MAX - 5, REQUESTS_MAX = 2;
 const SHAKE_MS = 15000, GAP_MS = 2000, ANSWER_MS = 120000;
+const REST_MS = 3000; // BlueZ hangs up two seconds after it was asked to; who connects in between is cut off then
 const WORDS = ["closed", "busy", "community_key", "duplicate", "same_key", "self", "stopped", "replaced", "error", "silent"];
 
 // What a node says of itself before anything is proven.
@@ -32,6 +33,13 @@ function within(ms, promise) {
   let timer;
   const late = new Promise((_, no) => { timer = setTimeout(() => no(fault("timeout")), ms); });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+const parted = new WeakMap(); // when we have hung up, by device
+
+// Wait until an earlier connection with this device is over for the radio, too.
+function rest(device) {
+  return new Promise((ok) => setTimeout(ok, (parted.get(device) ?? -REST_MS) + REST_MS - performance.now()));
 }
 
 export class Link {
@@ -66,6 +74,7 @@ export class Link {
 
   // Connect and shake hands. communityKey: 32 bytes or null. Throws with a `reason`.
   async open(communityKey) {
+    await rest(this.#device);
     this.#device.addEventListener("gattserverdisconnected", () => this.close("closed"), {once: true});
     try {
       await within(SHAKE_MS, this.#start(communityKey));
@@ -118,6 +127,7 @@ export class Link {
     this.#records.length = 0;
     this.#room();
     this.#device.gatt.disconnect();
+    parted.set(this.#device, performance.now());
     this.onend(reason);
   }
 
