@@ -2,7 +2,8 @@
 answers.
 
 Whether it answers is asked of the kernel's neighbour table, after something was sent to it: that needs no right, no
-reply to a ping, and works for IPv4 and IPv6 alike. Linux only; elsewhere nothing is known.
+reply, and works for IPv4 and IPv6 alike. What is sent is a question by mDNS, to the router alone (RFC 6762 section
+5.5): whether it is a node. Linux only; elsewhere nothing is known.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ _RTA_OIF, _RTA_GATEWAY, _NDA_DST = 4, 5, 1
 _IFF_UP, _IFF_LOOPBACK, _IFF_LOWER_UP = 0x1, 0x8, 0x10000
 _RT_TABLE_MAIN, _RTN_UNICAST = 254, 1
 _NUD_INCOMPLETE, _NUD_REACHABLE, _NUD_FAILED, _NUD_NOARP, _NUD_PERMANENT = 0x01, 0x02, 0x20, 0x40, 0x80
-_DISCARD = 9  # RFC 863
+_MDNS_PORT = 5353
+# one question, for the PTR of our service (RFC 1035 section 4.1)
+_QUESTION = struct.pack(">6H", 0, 0, 1, 0, 0, 0) + b"\x08_waypost\x04_tcp\x05local\x00" + struct.pack(">HH", 12, 1)
 _WAIT_S = 1
 _BYTES_MAX = 1 << 20
 
@@ -87,7 +90,8 @@ def _poke(way: Gateway) -> None:
     host = socket.inet_ntop(family, address)
     try:
         with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
-            sock.sendto(b"", (host, _DISCARD) if family == socket.AF_INET else (host, _DISCARD, 0, index))
+            place = (host, _MDNS_PORT) if family == socket.AF_INET else (host, _MDNS_PORT, 0, index)
+            sock.sendto(_QUESTION, place)
     except OSError:
         pass
 

@@ -325,6 +325,8 @@ def lose(card: pathlib.Path, log: pathlib.Path, since_bytes: int, dice: random.R
 def _entries(raw: bytes) -> tuple[int, list[_Write]]:
     """(bytes of a sector, what was written) of a log of QEMU's blklogwrites, which has the form of the kernel's
     dm-log-writes: a super block, then entries of one sector (sector, sectors, flags, data length), with data."""
+    if not raw:
+        return 512, []  # the power went before QEMU had opened it
     magic, _, _, size = struct.unpack_from("<QQQI", raw)
     assert magic == 0x6A736677736872, "no log of writes"
     out, at = [], size

@@ -14,7 +14,7 @@ from collections import Counter
 from images.test.machine import Machine, new_card
 
 LISTEN_S = float(os.environ.get("WAYPOST_LISTEN_S", "300"))
-OUR_GROUP_PORT, MDNS_PORT, DHCP_PORTS, DHCP6_PORTS, DISCARD_PORT = 7374, 5353, {67, 68}, {546, 547}, 9
+OUR_GROUP_PORT, MDNS_PORT, DHCP_PORTS, DHCP6_PORTS = 7374, 5353, {67, 68}, {546, 547}
 
 
 def packets(path: pathlib.Path) -> list[bytes]:
@@ -52,12 +52,10 @@ def name_of(frame: bytes) -> str:
     if protocol == 17:
         if port in DHCP_PORTS | DHCP6_PORTS:
             return "DHCP"
-        if port == MDNS_PORT and (target == "224.0.0.251" or target.startswith("ff02")):
+        if port == MDNS_PORT and target.startswith(("224.0.0.251", "ff02", "fe80", "10.", "192.168.")):
             return "mDNS"
         if port == OUR_GROUP_PORT and (target.startswith(("239.", "ff"))):
             return "our group"
-        if port == DISCARD_PORT and target.startswith(("fe80", "10.", "192.168.")):
-            return "is the router there"
     return f"protocol {protocol} to {target} port {port}!"
 
 
