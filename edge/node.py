@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from edge.store.store import Store
 
 CLOCK_MS = 60000
+GOODBYE_S = 10  # for all links together: who waits longer for a radio is killed by the system
 
 
 def monotonic_ms() -> int:
@@ -129,9 +130,16 @@ class Node(LinkOwner):
             self.trouble(info.name, "start", str(error))
 
     async def stop(self) -> None:
-        """Stop the links, then the alarm. What was acknowledged is committed already."""
-        for driver in list(self._drivers.values()):
-            await driver.stop()
+        """Stop the links, within GOODBYE_S, then the alarm. What was acknowledged is committed already."""
+        leaving = {asyncio.ensure_future(driver.stop()): name for name, driver in self._drivers.items()}
+        if leaving:
+            done, stuck = await asyncio.wait(leaving, timeout=GOODBYE_S)
+            for one in stuck:
+                self._log("warning", f"{leaving[one]}: it does not let go; the node ends without it")
+                one.cancel()
+            for one in done:
+                if fault := one.exception():
+                    self._log("error", f"{leaving[one]} did not stop well: {fault!r}; please report it")
         for handle in (self._alarm, self._draining):
             if handle is not None:
                 handle.cancel()

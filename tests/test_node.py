@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from edge.compat import crypto
 from edge.core import effects, frame, hlc, message
 from edge.core.link import Driver, LinkInfo
@@ -114,6 +116,33 @@ def test_an_alert_overtakes_what_the_link_refused(tmp_path: pathlib.Path) -> Non
         assert lanes[0] == 0 and set(lanes[1:]) == {3}
 
     run(tmp_path, scenario)
+
+
+def test_a_link_that_does_not_let_go_or_fails_keeps_no_node_from_its_end(
+        tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.node.GOODBYE_S", 0.2)
+
+    async def stuck() -> None:
+        await asyncio.Event().wait()
+
+    async def failing() -> None:
+        raise OSError("the cable has gone")
+
+    async def ends(how: Callable[[], Any]) -> list[str]:
+        said: list[str] = []
+        bench = Bench(tmp_path)
+        bench.node._log = lambda _level, text: said.append(text)
+        bench.link.stop = how  # type: ignore[method-assign]
+        await bench.meet()
+        await bench.post(1, 2, 10)
+        async with asyncio.timeout(5):
+            await bench.node.stop()
+        bench.store.close()
+        return said
+
+    assert asyncio.run(ends(stuck)) == ["slow: it does not let go; the node ends without it"]
+    (said,) = asyncio.run(ends(failing))
+    assert said.startswith("slow did not stop well: OSError('the cable has gone')")
 
 
 def test_a_store_that_can_not_be_read_stops_nothing_else(tmp_path: pathlib.Path) -> None:

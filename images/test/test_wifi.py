@@ -69,6 +69,22 @@ print('page', r.status, b'<title>' in r.read())
 """
 
 
+def a_phone_joins(box: Machine) -> str:
+    """Join the box's Wi-Fi with wlan1, in a network namespace of its own; what it found out there."""
+    box.shell("ip netns add phone; iw phy $(cat /sys/class/net/wlan1/phy80211/name) set netns name phone")
+    box.shell(f"echo {JOIN.encode().hex()} | python3 -c 'import sys; "
+              "print(bytes.fromhex(sys.stdin.read()).decode())' >/tmp/phone.conf")
+    box.shell("ip netns exec phone sh -c 'ip link set lo up; ip link set wlan1 up; "
+              "wpa_supplicant -B -i wlan1 -D nl80211 -c /tmp/phone.conf'")
+    until = time.monotonic() + 120 * SPEED
+    while "Connected to" not in box.shell("ip netns exec phone iw dev wlan1 link"):
+        assert time.monotonic() < until, box.shell("journalctl --no-pager | tail -30")
+        time.sleep(2)
+    said = box.shell(f"ip netns exec phone sh -c \"{script(DHCP)}\"", 180 * SPEED)
+    assert "leased 10.42.0." in said, said + box.shell("journalctl -u waypost-portal --no-pager | tail")
+    return box.shell(f"ip netns exec phone sh -c \"{script(LOOK)}\"", 180 * SPEED)
+
+
 def test_a_phone_joins_and_the_page_opens(image: pathlib.Path, tmp_path: pathlib.Path) -> None:
     card = new_card(image, tmp_path)
     put_boot_file(card, "waypost.toml", SETTINGS.encode())
@@ -80,18 +96,7 @@ def test_a_phone_joins_and_the_page_opens(image: pathlib.Path, tmp_path: pathlib
         while "10.42.0.1/24" not in box.shell("ip -4 addr show wlan0") or "AP" not in box.shell("iw dev wlan0 info"):
             assert time.monotonic() < until, box.shell("journalctl -u 'waypost-wifi@*' --no-pager | tail; ip addr")
             time.sleep(2)
-        box.shell("ip netns add phone; iw phy $(cat /sys/class/net/wlan1/phy80211/name) set netns name phone")
-        box.shell(f"echo {JOIN.encode().hex()} | python3 -c 'import sys; "
-                  "print(bytes.fromhex(sys.stdin.read()).decode())' >/tmp/phone.conf")
-        box.shell("ip netns exec phone sh -c 'ip link set lo up; ip link set wlan1 up; "
-                  "wpa_supplicant -B -i wlan1 -D nl80211 -c /tmp/phone.conf'")
-        until = time.monotonic() + 120 * SPEED
-        while "Connected to" not in box.shell("ip netns exec phone iw dev wlan1 link"):
-            assert time.monotonic() < until, box.shell("journalctl --no-pager | tail -30")
-            time.sleep(2)
-        said = box.shell(f"ip netns exec phone sh -c \"{script(DHCP)}\"", 180 * SPEED)
-        assert "leased 10.42.0." in said, said + box.shell("journalctl -u waypost-portal --no-pager | tail")
-        said = box.shell(f"ip netns exec phone sh -c \"{script(LOOK)}\"", 180 * SPEED)
+        said = a_phone_joins(box)
         print(said)
         assert "name 10.42.0.1" in said
         assert said.count("302 http://10.42.0.1/") == 2 and "page 200 True" in said
@@ -105,8 +110,7 @@ def test_a_client_makes_its_own_wifi_in_an_emergency(image: pathlib.Path, tmp_pa
     with Machine(card, tmp_path) as box:
         box.start()
         box.ready()
-        box.shell("modprobe mac80211_hwsim radios=1; udevadm settle")
-
+        box.shell("modprobe mac80211_hwsim radios=2; udevadm settle")
         assert "type managed" in box.shell("iw dev wlan0 info")
         box.shell("waypost --dir /data/waypost declare emergency")
         until = time.monotonic() + 120 * SPEED
@@ -116,4 +120,6 @@ def test_a_client_makes_its_own_wifi_in_an_emergency(image: pathlib.Path, tmp_pa
             time.sleep(2)
         assert box.shell("systemctl is-active waypost-wifi@ap0 waypost-portal").split() == ["active", "active"]
         assert "type managed" in box.shell("iw dev wlan0 info"), "it goes on looking for its router"
+        said = a_phone_joins(box)
+        assert "name 10.42.0.1" in said and "page 200 True" in said, said
         assert box.shell("systemctl --failed --no-legend").strip() == ""

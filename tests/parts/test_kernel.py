@@ -26,9 +26,9 @@ from boards.parts.i2c import Chip
 from boards.parts.ups import FuelGauge, Ina219
 from tests.cli.kit import cli_json
 from tests.conftest import ROOT
-from tests.emergency.test_keeper import until as until_true
 from tests.system.nodes import until
 from tests.test_watchdog import QUIET
+from tests.waiting import until as until_true
 
 CONFIG = Path("/sys/kernel/config")
 LINE = 5
@@ -90,10 +90,10 @@ def test_a_button(chip: SimulatedChip, active_low: bool) -> None:
         assert not button.is_pressed
         for number in range(3):
             chip.pull(not active_low)
-            await until_true(lambda wanted=2 * number + 1: len(seen) == wanted)
+            await until_true(lambda wanted=2 * number + 1: len(seen) == wanted, 20)
             assert button.is_pressed
             chip.pull(active_low)
-            await until_true(lambda wanted=2 * number + 2: len(seen) == wanted)
+            await until_true(lambda wanted=2 * number + 2: len(seen) == wanted, 20)
         assert seen == [True, False] * 3
         again = Button({"chip": f"/dev/{chip.name}", "line": LINE})
         with pytest.raises(OSError, match="can't be read: Device or resource busy"):

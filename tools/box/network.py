@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 WIFI, OWN = "wlan0", "ap0"  # the radio; its second face where it is client and access point at once
+# how often a client looks for a lost router, in seconds, growing: a radio that searches is deaf on its other face
+_SEARCH = "exponential:5:60"
 _NETWORK, _RUN, _STANDBY = "run/systemd/network", "run/waypost", "run/waypost/standby"
 _DHCP = """[Network]
 DHCP=yes
@@ -80,7 +82,7 @@ def _client(settings: dict[str, Any], country: str) -> str:
         lines += ["key_mgmt=WPA-PSK WPA-PSK-SHA256 SAE", "ieee80211w=1", f'psk="{password}"']
     else:
         lines += ["key_mgmt=NONE"]
-    return _supplicant(country, lines)
+    return _supplicant(country, lines, f"autoscan={_SEARCH}\n")
 
 
 def _access_point(settings: dict[str, Any], country: str, name: str) -> str:
@@ -94,9 +96,10 @@ def _access_point(settings: dict[str, Any], country: str, name: str) -> str:
     return _supplicant(country, lines)
 
 
-def _supplicant(country: str, network: list[str]) -> str:
+def _supplicant(country: str, network: list[str], more: str = "") -> str:
     inside = "".join(f"\t{line}\n" for line in network)
-    return f"ctrl_interface=/run/wpa_supplicant\ncountry={country}\nupdate_config=0\n\nnetwork={{\n{inside}}}\n"
+    return (f"ctrl_interface=/run/wpa_supplicant\ncountry={country}\nupdate_config=0\np2p_disabled=1\n{more}\n"
+            f"network={{\n{inside}}}\n")
 
 
 def _portal(face: str) -> str:
