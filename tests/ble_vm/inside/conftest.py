@@ -15,6 +15,8 @@ def daemon() -> Iterator[Bluetoothd]:
     one = Bluetoothd()
     yield one
     one.kill()
+    if one.crashes:
+        print(f"\nbluetoothd crashed by itself, and was started again: {one.crashes} times", flush=True)
 
 
 @pytest.fixture(autouse=True)

@@ -78,8 +78,20 @@ class Air(LocalLink):
 
 
 class Controller(controller.Controller):
-    """A controller without extended advertising, as on a Raspberry Pi, that can be pulled, and that gives up a
-    connection when it is told to (bumble's says yes and goes on trying)."""
+    """A controller without extended advertising, as on a Raspberry Pi, that can be pulled, and that does what it is
+    told where bumble's says yes and goes on: it is quiet after a reset, and gives up a connection."""
+
+    def on_hci_reset_command(self, command: Any) -> Any:
+        """Vol 4, Part E, 7.3.2: nothing goes on, and nobody is connected; those who were lose us."""
+        self.le_scan_enable = False
+        self.le_legacy_advertiser.stop()
+        self.pending_le_connection = None
+        for address, lost in list(self.le_connections.items()):
+            del self.le_connections[address]
+            other = self.link.find_le_controller(address) if self.link else None
+            if other is not None and lost.self_address in other.le_connections:
+                other.on_le_disconnected(other.le_connections[lost.self_address], hci.HCI_CONNECTION_TIMEOUT_ERROR)
+        return super().on_hci_reset_command(command)
 
     def on_hci_le_create_connection_cancel_command(self, command: Any) -> Any:
         """Vol 4, Part E, 7.8.13: the pending connection fails as unknown."""
