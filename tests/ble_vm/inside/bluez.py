@@ -74,12 +74,15 @@ class Bluetoothd:
 
 
 class ToKernel:
-    """Packets for the kernel. While the adapter is down it takes none; asyncio's pipe would take that for its end."""
+    """Packets for the kernel. While the adapter is down it takes none, which asyncio's pipe would take for its end; and
+    none after it was pulled."""
 
     def __init__(self, sink: Any) -> None:
         self._file = sink.transport.get_extra_info("pipe")
 
     def on_packet(self, packet: bytes) -> None:
+        if self._file.closed:
+            return
         try:
             os.write(self._file.fileno(), packet)
         except OSError as error:
