@@ -142,14 +142,27 @@ class Machine:
         """QEMU's log of what was written to the card since the start, with log_writes."""
         return self.folder / "writes.log"
 
-    def cut(self, seed: int | None = None, since_bytes: int = 0) -> Cut:
+    def cut(self, seed: int | None = None, since_bytes: int = 0,
+            look: Callable[[pathlib.Path, Cut], None] | None = None, looks: int = 0) -> Cut:
         """Cut the power. With log_writes the moment is one of those at which the log was longer than since_bytes and
-        something had been written that was not flushed; `seed` chooses it, and what of that is lost."""
+        something had been written that was not flushed; `seed` chooses it, and what of that is lost. look(card, cut)
+        is shown so many other cards that a cut could have left."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
         self._close()
-        return lose(self.card, self.log, since_bytes, random.Random(seed)) if self.log_writes else Cut(0, 0, 0)
+        if not self.log_writes:
+            return Cut(0, 0, 0)
+        dice, (size, entries) = random.Random(seed), _entries(self.log.read_bytes())
+        before, other = self.card.with_suffix(".before"), self.card.with_suffix(".other")
+        for _ in range(looks):
+            assert look is not None
+            subprocess.run(["cp", "--sparse=always", before, other], check=True)
+            look(other, lose(other, size, entries, since_bytes, dice))
+        other.unlink(missing_ok=True)
+        cut = lose(before, size, entries, since_bytes, dice)
+        before.replace(self.card)
+        return cut
 
     def _serve_card(self) -> pathlib.Path:
         path = self.folder / "card.sock"
@@ -290,13 +303,9 @@ class _Write(NamedTuple):
     end: int  # where its entry ends in the log
 
 
-def lose(card: pathlib.Path, log: pathlib.Path, since_bytes: int, dice: random.Random) -> Cut:
-    """Make the card what a power cut leaves at one moment of its log: all that was written before the last flush, and
-    of what came after it any part, each sector by chance.
-
-    card.before is the card as it was when the machine started.
-    """
-    size, entries = _entries(log.read_bytes())
+def lose(card: pathlib.Path, size: int, entries: list[_Write], since_bytes: int, dice: random.Random) -> Cut:
+    """Make a card, which is as it was when the machine started, what a power cut leaves at one moment of its log: all
+    that was written before the last flush, and of what came after it any part, each sector by chance."""
     flushed, moments = -1, []  # moments: (entry after which the power goes, the last flush before it)
     for number, entry in enumerate(entries):
         if entry.flags & _FLUSH:
@@ -304,9 +313,8 @@ def lose(card: pathlib.Path, log: pathlib.Path, since_bytes: int, dice: random.R
         elif entry.end > since_bytes and not entry.flags & (_FUA | _DISCARD):
             moments.append((number, flushed))
     last, flushed = dice.choice(moments) if moments else (len(entries) - 1, flushed)
-    before = card.with_suffix(".before")
     unflushed = lost = 0
-    with open(before, "r+b", buffering=0) as out:
+    with open(card, "r+b", buffering=0) as out:
         for number, entry in enumerate(entries[:last + 1]):
             certain = number <= flushed or entry.flags & _FUA
             if entry.flags & _DISCARD:
@@ -318,7 +326,6 @@ def lose(card: pathlib.Path, log: pathlib.Path, since_bytes: int, dice: random.R
                     out.write(entry.data[n * size:(n + 1) * size])
                 else:
                     lost += 1
-    before.replace(card)
     return Cut(entries[last].end if entries else 0, unflushed, lost)
 
 

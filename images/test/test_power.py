@@ -2,9 +2,11 @@
 
 Each time something has been written that was not flushed yet: the card keeps what it was told to flush, and of the rest
 any part by chance (images/test/machine.py). It must start again each time, hold every message that was acknowledged by
-then, and need nobody.
+then, and need nobody. Starting takes a minute; so of each cut under load other cards that it could have left are looked
+at as well without a machine: what the box does with its data at a start is done, and the messages are read.
 
     WAYPOST_CUTS=200 pytest images/test/test_power.py       20 without it; WAYPOST_SEED repeats a run
+    WAYPOST_LOOKS=20                                        so many other cards of each cut
 """
 
 from __future__ import annotations
@@ -13,11 +15,19 @@ import os
 import pathlib
 import random
 import re
+import shutil
+import sqlite3
+import subprocess
+import tempfile
 import time
 from collections import Counter
 
-from images.test.machine import SPEED, Machine, new_card
+from images.builder.boot import BOOT_MB
+from images.builder.disk import FIRST_MB, SLOT_MB
+from images.test.machine import SPEED, Cut, Machine, new_card
 
+DATA_MB = FIRST_MB + BOOT_MB + 2 * SLOT_MB  # where the data partition begins
+LOOKS = int(os.environ.get("WAYPOST_LOOKS", "20"))
 CUTS = int(os.environ.get("WAYPOST_CUTS", "20"))
 SEED = int(os.environ.get("WAYPOST_SEED", "0")) or random.randrange(1 << 30)
 CALLER = "from tools.client import Client\nimport sys, time\nwith Client('/data/waypost') as client:\n"
@@ -57,8 +67,14 @@ def test_power_cuts(image: pathlib.Path, tmp_path: pathlib.Path) -> None:
                 since_bytes = box.log.stat().st_size
                 heard = write_for(box, dice.uniform(1, 20) * SPEED)
                 kind = "under load"
-                cut = box.cut(dice.randrange(1 << 30), since_bytes)
-                acknowledged |= {id for id, log_bytes in heard if log_bytes <= cut.log_bytes}
+
+                def look(card: pathlib.Path, cut: Cut, heard: list[tuple[str, int]] = heard) -> None:
+                    missing = (acknowledged | acknowledged_by(cut, heard)) - held_on(card)
+                    total.update(looks=1, looks_with_loss=cut.lost > 0)
+                    assert not missing, f"{missing} after {cut}"
+
+                cut = box.cut(dice.randrange(1 << 30), since_bytes, look, LOOKS)
+                acknowledged.update(acknowledged_by(cut, heard))
             box.start()
             box.ready()
             said = box.serial.decode(errors="replace")
@@ -73,6 +89,34 @@ def test_power_cuts(image: pathlib.Path, tmp_path: pathlib.Path) -> None:
             assert box.shell("systemctl --failed --no-legend").strip() == ""
     print(dict(total))
     assert total["with_loss"] * 2 >= CUTS, "cuts at which nothing was lost show nothing"
+
+
+def acknowledged_by(cut: Cut, heard: list[tuple[str, int]]) -> set[str]:
+    """The ids that were acknowledged before the power went."""
+    return {id for id, log_bytes in heard if log_bytes <= cut.log_bytes}
+
+
+def held_on(card: pathlib.Path) -> set[str]:
+    """The ids of the messages on a card, after what the box does at its start (images/pi, usr/lib/waypost/data)."""
+    with tempfile.TemporaryDirectory(dir=card.parent) as folder:
+        data = f"{folder}/data.img"
+        subprocess.run(["dd", f"if={card}", f"of={data}", "bs=1M", f"skip={DATA_MB}", "conv=sparse", "status=none"],
+                       check=True)
+        checked = subprocess.run([_program("e2fsck"), "-p", data], capture_output=True, text=True)
+        assert checked.returncode < 4, f"needs more than a start does by itself: {checked.stdout}{checked.stderr}"
+        for name in ("waypost.db", "waypost.db-wal"):
+            subprocess.run([_program("debugfs"), "-R", f"dump /waypost/{name} {folder}/{name}", data], check=True,
+                           capture_output=True)
+        db = sqlite3.connect(f"{folder}/waypost.db")
+        try:
+            assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            return {row[0].hex() for row in db.execute("SELECT id FROM message")}
+        finally:
+            db.close()
+
+
+def _program(name: str) -> str:
+    return shutil.which(name) or f"/sbin/{name}"
 
 
 def write_for(box: Machine, seconds: float) -> list[tuple[str, int]]:
