@@ -179,8 +179,9 @@ async def reads_and_posts(on: Street) -> None:
 
 async def is_out_of_reach_and_back(on: Street) -> None:
     said, away = "document.getElementById('reach-said').innerText", "document.getElementById('gone').innerText"
+    noticed = asyncio.create_task(on.browser.until(f"{said} || {away}", SLOW_S))  # it may be back before we are told
     await on.do(MILL, "cut")
-    await on.browser.until(f"{said} || {away}", SLOW_S)
+    await noticed
     await on.browser.until(f"!{said} && !{away}", SLOW_S)  # by itself
     await on.do(MILL, "pull")
     await on.browser.until(f"{away}.startsWith('Out of reach')", SLOW_S)
