@@ -55,16 +55,20 @@ class Street:
                 self._task = asyncio.create_task(
                     self.browser("DeviceAccess.selectPrompt", id=params["id"], deviceId=device["id"]))
 
+    async def sees(self, script: str) -> None:
+        """Wait until this holds in the page; else fail with what the page says, and a screenshot."""
+        try:
+            await self.browser.until(script, SLOW_S)
+        except TimeoutError:
+            await self.shot("not_seen.png")
+            said = {name: await self.text(name) for name in ("name", "reach-said", "gone", "carried")}
+            raise AssertionError(f"not within {SLOW_S} s: {script}; the page says {said}") from None
+
     async def connect(self, number: int) -> None:
         """Press the button and choose this node."""
         self.choose, self._chosen = self.nodes[number]["address"], False
         await self.browser.click("#reach")
-        name = json.dumps(self.nodes[number]["name"])
-        try:
-            await self.browser.until(f"document.getElementById('name').innerText == {name}", SLOW_S)
-        except TimeoutError:
-            await self.shot("not_connected.png")
-            raise AssertionError(f"not connected with {name}: {await self.text('reach-said')}") from None
+        await self.sees(f"document.getElementById('name').innerText == {json.dumps(self.nodes[number]['name'])}")
 
     async def key(self, digits: str) -> None:
         """Give the page a community key."""
@@ -100,11 +104,7 @@ class Street:
     async def carried(self, given: int, taken: int) -> None:
         """Wait until the phone says that it has given to this node, and taken from it, at least so many."""
         figures = "(document.getElementById('carried').innerText.match(/\\d+/g) || []).map(Number)"
-        try:
-            await self.browser.until(f"(f => f[1] >= {given} && f[2] >= {taken})({figures})", SLOW_S)
-        except TimeoutError:
-            await self.shot("not_carried.png")
-            raise AssertionError(f"not {given} given, {taken} taken: {await self.text('carried')}") from None
+        await self.sees(f"(f => f[1] >= {given} && f[2] >= {taken})({figures})")
 
 
 @asynccontextmanager
@@ -168,28 +168,28 @@ def test_a_passer_by(tmp_path: Path) -> None:
 
 async def reads_and_posts(on: Street) -> None:
     await on.connect(MILL)
-    await on.browser.until("document.querySelectorAll('.notice').length == 2", SLOW_S)
+    await on.sees("document.querySelectorAll('.notice').length == 2")
     assert await on.notices() == ["Soup at six", "Well water is good again"]
     await on.browser.type("#text", "From a phone, by Bluetooth")
     await on.browser.click("#send")
-    await on.browser.until("document.querySelectorAll('.notice').length == 3", SLOW_S)
+    await on.sees("document.querySelectorAll('.notice').length == 3")
     assert (await on.notices())[0] == "From a phone, by Bluetooth"
     assert on.http(MILL, "/api/board")["notices"][0]["text"] == "From a phone, by Bluetooth"
 
 
 async def is_out_of_reach_and_back(on: Street) -> None:
     said, away = "document.getElementById('reach-said').innerText", "document.getElementById('gone').innerText"
-    noticed = asyncio.create_task(on.browser.until(f"{said} || {away}", SLOW_S))  # it may be back before we are told
+    noticed = asyncio.create_task(on.sees(f"{said} || {away}"))  # it may be back before we are told
     await on.do(MILL, "cut")
     await noticed
-    await on.browser.until(f"!{said} && !{away}", SLOW_S)  # by itself
+    await on.sees(f"!{said} && !{away}")  # by itself
     await on.do(MILL, "pull")
-    await on.browser.until(f"{away}.startsWith('Out of reach')", SLOW_S)
+    await on.sees(f"{away}.startsWith('Out of reach')")
     assert len(await on.notices()) == 3, "what was read stays readable"
     await on.shot("out_of_reach.png")
     await on.do(MILL, "plug")
     await on.connect(MILL)
-    await on.browser.until("document.getElementById('gone').hidden", SLOW_S)
+    await on.sees("document.getElementById('gone').hidden")
 
 
 async def carries_messages(on: Street) -> None:
@@ -210,12 +210,12 @@ async def carries_messages(on: Street) -> None:
 async def is_a_guest(on: Street) -> None:
     await on.key("ab" * 32)  # that of another community
     await on.connect(CLINIC)
-    await on.browser.until("document.querySelectorAll('.notice').length == 1", SLOW_S)
+    await on.sees("document.querySelectorAll('.notice').length == 1")
     assert await on.notices() == ["Insulin is here"]
     assert "by phones of its community only" in await on.text("carried")
     await on.browser.type("#text", "A guest was here")
     await on.browser.click("#send")
-    await on.browser.until("document.querySelectorAll('.notice').length == 2", SLOW_S)
+    await on.sees("document.querySelectorAll('.notice').length == 2")
     assert on.http(CLINIC, "/api/peers")["peers"] == [], "a guest is no neighbour"
 
 
