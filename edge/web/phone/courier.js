@@ -35,7 +35,7 @@ export class Courier {
   }
 
   async begin() {
-    this.#timer = setInterval(() => this.#tellDigest(), DIGEST_MS);
+    this.#timer = setInterval(() => this.#tellDigest().catch(() => { /* the link has ended */ }), DIGEST_MS);
     await this.#greet();
   }
 

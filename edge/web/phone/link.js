@@ -58,6 +58,7 @@ export class Link {
   #told = 0; // what we have said that we took
   #room = () => {}; // called when the node may have room again
   #records = []; // that wait to be sent: {plain, or record, done}
+  #frames = new Set(); // whose senders wait: what tells them that it will not go
   #writing = false;
   #taking = Promise.resolve();
   #handshakes = []; // records that came, and who waits for one
@@ -123,6 +124,7 @@ export class Link {
     clearTimeout(this.#gap);
     for (const one of this.#asked.values()) one.no(fault(reason));
     for (const one of this.#busy) one.no(fault(reason));
+    for (const no of this.#frames) no(fault(reason));
     if (this.#waiter) this.#waiter.no(fault(reason));
     this.#records.length = 0;
     this.#room();
@@ -131,9 +133,19 @@ export class Link {
     this.onend(reason);
   }
 
-  // Send one link frame of at most FRAME_BYTES_MAX; resolves when the node's stack has it.
-  frame(frame) {
-    return new Promise((done) => this.#send({plain: frame, done}));
+  // Send one link frame of at most FRAME_BYTES_MAX; resolves when the node's stack has it. Throws with a `reason` where
+  // the link has ended.
+  async frame(frame) {
+    if (this.#ended) throw fault("closed");
+    let never;
+    try {
+      await new Promise((done, no) => {
+        this.#frames.add(never = no);
+        this.#send({plain: frame, done});
+      });
+    } finally {
+      this.#frames.delete(never);
+    }
   }
 
   // Ask for the page: {status, again_s, value}. Throws with a `reason` where no answer came.

@@ -84,6 +84,10 @@ async function open(asGuest = false) {
     say(why(error.reason));
     throw error;
   }
+  if (!link.isUp) {
+    say(why("closed"));
+    throw new Error("it ended at once");
+  }
   now.link = link;
   now.community = link.info.isClosed ? hex(await sha256(unhex(key))).slice(0, 32) : "open";
   say("");
@@ -124,7 +128,7 @@ function drop() {
 
 async function setCarrying(on) {
   keep("carry", on ? "" : "no");
-  await carry();
+  await carry().catch(() => { /* the link has ended, which was said */ });
   if (!on) await Held.forget();
 }
 
