@@ -171,6 +171,22 @@ def test_what_is_carried_outlives_the_page_and_can_be_forgotten(tmp_path: Path) 
 
 @pytest.mark.browser
 @in_browser
+def test_who_waits_to_send_is_told_when_the_link_ends(tmp_path: Path) -> None:
+    async def play(_host: Host, browser: Browser) -> None:
+        said = await browser.eval("""import('/link.js').then(async ({Link}) => {
+            const link = new Link({gatt: {disconnect() {}}, addEventListener() {}});
+            const ends = () => link.frame(new Uint8Array(9)).then(() => 'sent', (error) => error.reason);
+            const waits = ends();
+            link.close('silent');
+            return [await waits, await ends()];
+        })""")
+        assert said == ["silent", "closed"]
+
+    stage(tmp_path, play)
+
+
+@pytest.mark.browser
+@in_browser
 def test_a_hostile_box_spoils_nothing(tmp_path: Path) -> None:
     async def play(_host: Host, browser: Browser) -> None:
         mill = Box(1)
