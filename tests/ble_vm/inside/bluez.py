@@ -44,8 +44,8 @@ CRASHES = RUN / "bluetoothd.crashes"
 class Bluetoothd:
     """The daemon, as Debian ships it, with the settings that docs/BLUETOOTH.md recommends.
 
-    Where it crashes by itself it starts again, as D-Bus does it where there is systemd: BlueZ 5.66 corrupts its memory now
-    and then when an adapter is blocked while an advert begins. `crashes` counts that.
+    Where it crashes by itself it starts again, as D-Bus does it where there is systemd: BlueZ 5.66 corrupts its memory
+    now and then when an adapter is blocked while an advert begins. `crashes` counts that.
     """
 
     def __init__(self) -> None:
