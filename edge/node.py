@@ -19,6 +19,7 @@ from edge.core.link import LinkInfo, LinkOwner
 from edge.core.machine import Machine
 from edge.core.rng import Rng
 from edge.errors import StoreError
+from edge.goodbye import stop_links
 from edge.hints import Hints
 from edge.intake import COURIER, Intake
 from edge.posts import Posts
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from edge.store.store import Store
 
 CLOCK_MS = 60000
-GOODBYE_S = 10  # for all links together: who waits longer for a radio is killed by the system
 
 
 def monotonic_ms() -> int:
@@ -130,16 +130,8 @@ class Node(LinkOwner):
             self.trouble(info.name, "start", str(error))
 
     async def stop(self) -> None:
-        """Stop the links, within GOODBYE_S, then the alarm. What was acknowledged is committed already."""
-        leaving = {asyncio.ensure_future(driver.stop()): name for name, driver in self._drivers.items()}
-        if leaving:
-            done, stuck = await asyncio.wait(leaving, timeout=GOODBYE_S)
-            for one in stuck:
-                self._log("warning", f"{leaving[one]}: it does not let go; the node ends without it")
-                one.cancel()
-            for one in done:
-                if fault := one.exception():
-                    self._log("error", f"{leaving[one]} did not stop well: {fault!r}; please report it")
+        """Stop the links, then the alarm. What was acknowledged is committed already."""
+        await stop_links(self._drivers, self._log)
         for handle in (self._alarm, self._draining):
             if handle is not None:
                 handle.cancel()

@@ -120,7 +120,7 @@ def test_an_alert_overtakes_what_the_link_refused(tmp_path: pathlib.Path) -> Non
 
 def test_a_link_that_does_not_let_go_or_fails_keeps_no_node_from_its_end(
         tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.node.GOODBYE_S", 0.2)
+    monkeypatch.setattr("edge.goodbye.GOODBYE_S", 0.2)
 
     async def stuck() -> None:
         await asyncio.Event().wait()

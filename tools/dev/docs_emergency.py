@@ -93,7 +93,8 @@ Nothing but what is set, and by default nobody outside but the name servers that
   such questions (RFC 7535).
 - A connection is tried to each of `net.connect`, where some are set, and closed at once. A name among them is looked up
   the same way.
-- Whether the router answers is read from the kernel's table of neighbours, and only where nothing else answers.
+- Whether the router answers is read from the kernel's table of neighbours, and only where nothing else answers. For the
+  kernel to know, the router is asked by mDNS whether it is a node; no answer is needed.
 
 `net.probe = false` asks nobody; the internet then counts as there, and beacons say that nothing is known.
 
