@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from radios.ble.stack import Way
 
 
+STUCK_S = 2  # for a write that the connection was lost under
 CLOSE_S = 15  # a stack that hangs must not keep a session for ever
 
 
@@ -50,6 +51,7 @@ class BleSession(Session):
         self._news = asyncio.Event()
         self._gap: asyncio.TimerHandle | None = None
         self._began = self._ending = self._lost = False
+        self._writing = True  # until nothing more is written, whatever the stack still does with the last value
         way.on_value = self._value
         way.on_lost = self._way_lost
         self.begin()
@@ -62,7 +64,8 @@ class BleSession(Session):
 
     def abort(self) -> None:
         """End it at once."""
-        if self._began and not self._lost:
+        if self._began and self._writing:
+            self._writing = False
             self._task.cancel()
         self._way_lost()
 
@@ -77,7 +80,7 @@ class BleSession(Session):
             pass  # gone or aborted: all that is left is to close
         except Exception as fault:  # of ours, or of the stack's client: this connection's end, not the link's
             reason = f"fault.{type(fault).__name__}"
-        self._lost = True
+        self._lost, self._writing = True, False
         if self._gap is not None:
             self._gap.cancel()
         try:
@@ -165,6 +168,8 @@ class BleSession(Session):
             self._gap = self._loop.call_later(self._gap_ms / 1000, self._gap_stays, self._joiner.taken)
 
     def _way_lost(self) -> None:
+        if not self._lost:
+            self._loop.call_later(STUCK_S, self.abort)  # a value that went into the loss may never be answered
         self._lost = True
         self._news.set()
 

@@ -42,8 +42,9 @@ async def main(root: str, model: str) -> None:
 
 def _fill(place: str, model: str) -> None:
     os.mkdir(os.path.join(place, "models"))
-    shutil.copy(model, os.path.join(place, "models", "part"))
-    os.rename(os.path.join(place, "models", "part"), os.path.join(place, "models", "Tiny Q8.gguf"))  # whole, or not there
+    part = os.path.join(place, "models", "part")
+    shutil.copy(model, part)
+    os.rename(part, os.path.join(place, "models", "Tiny Q8.gguf"))  # whole, or not there
     os.symlink("/etc/passwd", os.path.join(place, "link.gguf"))
     with open(os.path.join(place, "holiday.jpg"), "wb") as file:
         file.write(b"x")
