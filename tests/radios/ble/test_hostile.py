@@ -162,6 +162,8 @@ async def under(attack: Attack | None, of_peripheral: bool) -> tuple[float, dict
             await asyncio.sleep(1)  # a window once given to a slow reader is not what it costs on and on
             out = await honest(high, heard_high, heard_low)
             back = await honest(low, heard_low, heard_high)
+            if attack is not None and (names := COUNTED[attack.__name__]):  # the next scan may be a while away
+                await until(lambda: any(victim.counters.get(name) for name in names), 30)
         finally:
             if task is not None:
                 await end(task)
