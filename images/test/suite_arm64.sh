@@ -2,7 +2,7 @@
 # Runs the node's tests inside the image's own Debian root (arm64) under qemu-user: with another
 # Python, SQLite, libsodium and kernel interface than this machine's. Slow: ten times this machine's time.
 #
-#   images/test/suite_arm64.sh [what pytest is told; default: tests]
+#   images/test/suite_arm64.sh [what pytest is told; default: -n 2 --dist loadfile tests]
 #
 # Needs root, for a mount namespace of its own; leaves nothing mounted.
 set -eu
@@ -15,11 +15,17 @@ if [ ! -e "$root/.made" ] || [ "$tar" -nt "$root/.made" ]; then
     mkdir -p "$root"
     tar -xf "$tar" -C "$root" --exclude='./dev/*'
     version=$(ls "$root"/usr/lib | sed -n 's/^python\(3\.[0-9]*\)$/\1/p')
+    # the root's C library is newer than any of these; pip takes no range of them
+    platforms=$(seq -f '--platform manylinux_2_%g_aarch64' 17 41)
+    # shellcheck disable=SC2086
     "$here/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --target "$root/opt/tests" \
-        --platform manylinux_2_28_aarch64 --platform manylinux2014_aarch64 --platform any --python-version "$version" \
-        --only-binary=:all: microdot sqlite-utils zeroconf 'cbor2>=5.6,<6' pycose hypothesis pytest zcbor bleak
+        $platforms --platform manylinux2014_aarch64 --platform any --python-version "$version" --only-binary=:all: \
+        microdot sqlite-utils pyserial zeroconf 'bleak>=3.1,<4' 'libzim>=3.4' 'ai-edge-litert>=2.1' numpy pillow \
+        'bumble>=0.0.236,<0.1' 'cbor2>=5.6,<6' pycose 'gguf>=0.19,<0.20' hypothesis loguru 'openai>=2' pytest \
+        pytest-xdist 'xmlschema>=3' zcbor
     touch "$root/.made"
 fi
+[ $# -gt 0 ] || set -- -n 2 --dist loadfile tests
 exec unshare --mount --propagation private sh -eu -c '
     root=$1 here=$2
     shift 2
@@ -33,4 +39,4 @@ exec unshare --mount --propagation private sh -eu -c '
     (cd "$here" && git ls-files -z | xargs -0 tar -cf -) | tar -xf - -C "$root/tmp/src"
     exec env -i HOME=/tmp PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 PYTHONPATH=/opt/tests WAYPOST_EMULATED=1 \
         chroot "$root" sh -c "ip link set lo up 2>/dev/null; cd /tmp/src && exec python3 -m pytest \"\$@\"" sh "$@"
-' sh "$root" "$here" "${@:-tests}"
+' sh "$root" "$here" "$@"
