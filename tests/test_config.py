@@ -33,10 +33,7 @@ def test_bad_file_is_refused_with_its_place(path: pathlib.Path, tmp_path: pathli
     raw = path.read_bytes()
     found, problems = load(tmp_path, raw)
     said = [str(one).removeprefix(str(tmp_path / config.FILE_NAME)).lstrip(": ") for one in problems]
-    wanted = [line[4:] for line in raw.decode("latin-1" if b"latin-1" in raw else "utf-8").splitlines()
-              if line.startswith("# ! ")]
-    if b"latin-1" in raw:
-        wanted = ["3:10: is not UTF-8 text; hint: save the file as UTF-8"]
+    wanted = [line[4:] for line in raw.decode(errors="replace").splitlines() if line.startswith("# ! ")]
     assert wanted and len(said) == len(wanted), said
     for have, want in zip(said, wanted, strict=True):
         place, _, text = want.partition(" ")

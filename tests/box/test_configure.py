@@ -10,7 +10,7 @@ import pytest
 from edge import config
 from tests.box.test_slots import Folder
 from tests.conftest import ROOT
-from tools.box import configure
+from tools.box import checks, configure
 
 GOOD = '[node]\nname = "Bücherei Süd"\ntime_zone = "Europe/Berlin"\n\n[net]\nwifi = "ap"\ncountry = "DE"\n'
 
@@ -24,7 +24,8 @@ def node(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pat
 
 
 def taken(node: pathlib.Path, raw: bytes) -> tuple[list[str], config.Config, list[str]]:
-    problems = configure.take_over(raw, str(node))
+    used, problems = configure.take_over(raw, str(node))
+    assert used == configure.read(str(node)), "what this start uses is what the node reads"
     settings, found = config.load(str(node))
     return problems, settings, [str(one) for one in found]
 
@@ -67,9 +68,20 @@ def test_a_first_file_that_is_no_toml_starts_with_defaults(node: pathlib.Path) -
     assert not problems and found and settings["net.wifi"] == "off"
 
 
-def test_an_empty_file_takes_all_settings_back(node: pathlib.Path) -> None:
+@pytest.mark.parametrize("raw", [b"", b" \r\n\t\n", bytes(512), b"\xef\xbb\xbf", b"\xff\xfe", "\n".encode("utf-16-le")])
+def test_an_empty_or_missing_file_leaves_the_last_settings(node: pathlib.Path, raw: bytes) -> None:
+    assert taken(node, raw)[0] == [], "at the first start it is as good as any"
     taken(node, GOOD.encode())
-    assert taken(node, b"")[1]["node.name"] == ""
+    problems, settings, _ = taken(node, raw)
+    assert settings["node.name"] == "Bücherei Süd"
+    assert len(problems) == 1 and ("missing or empty" in problems[0] or raw[:1] == b"\0")
+    assert "the settings of the last start are used" in problems[0]
+
+
+def test_comments_alone_take_all_settings_back(node: pathlib.Path) -> None:
+    taken(node, GOOD.encode())
+    problems, settings, found = taken(node, b"# nothing\r\n")
+    assert not problems and not found and settings["node.name"] == ""
 
 
 @pytest.mark.parametrize(("name", "host"), [
@@ -85,17 +97,21 @@ def test_what_is_set_up(tmp_path: pathlib.Path) -> None:
     (tmp_path / "usr/share/zoneinfo/Europe/Berlin").write_bytes(b"TZif")
     (tmp_path / "etc").mkdir()
     values = config.filled({"node.time_zone": "Europe/Berlin", "net.wifi": "ap", "net.country": "DE"}).values
-    assert configure.set_up(values, "Town Hall", str(tmp_path)) == []
+    configure.set_up(values, "Town Hall", str(tmp_path))
     assert (tmp_path / "etc/hostname").read_text() == "town-hall\n"
     assert os.readlink(tmp_path / "etc/localtime") == "/usr/share/zoneinfo/Europe/Berlin"
     assert (tmp_path / "run/waypost/wifi-wlan0.conf").stat().st_mode & 0o777 == 0o600
-    assert configure.set_up(values, "Town Hall", str(tmp_path)) == [], "again, at the next start"
+    configure.set_up(values, "Town Hall", str(tmp_path))  # again, at the next start
+    assert os.readlink(tmp_path / "etc/localtime") == "/usr/share/zoneinfo/Europe/Berlin"
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlyn", "../../../etc/passwd", "/etc/passwd"])
 def test_a_wrong_time_zone_is_told(tmp_path: pathlib.Path, zone: str) -> None:
-    problems = configure.set_up(config.filled({"node.time_zone": zone}).values, "x", str(tmp_path))
-    assert len(problems) == 1 and zone in problems[0] and not (tmp_path / "etc/localtime").exists()
+    (tmp_path / "usr/share/zoneinfo").mkdir(parents=True)
+    configure.set_up(config.filled({"node.time_zone": zone}).values, "x", str(tmp_path))
+    assert not (tmp_path / "etc/localtime").exists()
+    problems = checks.problems(f'[node]\ntime_zone = "{zone}"\n'.encode(), root=str(tmp_path))
+    assert len(problems) == 1 and problems[0].startswith(f'waypost.toml:2:1: node.time_zone can\'t be "{zone}"')
 
 
 def test_what_is_wrong_is_written_beside_the_file(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
