@@ -110,6 +110,7 @@ def _image(args: argparse.Namespace, key: bytes | None) -> Image:
     if os.path.exists(args.image) and os.path.samefile(args.image, args.device):
         raise FlashError("the image and the card are the same", where=args.image)
     image = Image(args.image)
+    card.fits(args.device, image)
     try:
         known = install.trusted_keys([])
     except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
 import json
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 import pytest
 
 from images.builder import __main__ as builder
-from images.builder import boot, disk, host, inputs
+from images.builder import boot, bundle, disk, host, inputs
 from images.builder.host import BuildError
 from images.builder.tree import Tree, cpio
 from tests.conftest import ROOT
@@ -178,6 +179,29 @@ def test_the_imager_gets_an_absolute_address(tmp_path: pathlib.Path) -> None:
     assert imager_entry(tmp_path, "https://waypost.example/img/")["url"] == "https://waypost.example/img/w%20a.img.xz"
     with pytest.raises(BuildError, match="is no address"):
         builder.address("waypost.example", "x")
+
+
+@pytest.mark.skipif(shutil.which("xz") is None, reason="xz is not installed")
+@pytest.mark.parametrize("url", [None, "https://waypost.example"])
+def test_what_is_published_does_not_depend_on_where_it_is_made(tmp_path: pathlib.Path, url: str | None) -> None:
+    made = []
+    for place in ("here", "there"):
+        build, out = tmp_path / place / "build", tmp_path / place / "out"
+        build.mkdir(parents=True)
+        out.mkdir()
+        (tmp_path / "seed").write_text("11" * 32)
+        path = out / "waypost-1.img"
+        path.write_bytes(b"image" * 1000)
+        signer = bundle.Signer(str(tmp_path / "seed"), "")
+        args = argparse.Namespace(for_tests=False, url=url)
+        builder.publish(args, HostTools(build), str(out), str(path), "1", EPOCH_S, b"list", signer)
+        made.append({one.name: one.read_bytes() for one in out.iterdir()})
+    listed = {one["name"] for one in json.loads(made[0]["manifest.json"])["files"]}
+    own = {"manifest.json", "manifest.sig"}
+    if url is None:  # it names a folder of this machine
+        own.add("os_list.json")
+        assert made[0].pop("os_list.json") != made[1].pop("os_list.json")
+    assert made[0] == made[1] and listed == set(made[0]) - own
 
 
 def test_the_lists_of_the_recipe_can_be_read() -> None:

@@ -72,6 +72,10 @@ def test_a_card_that_the_imager_wrote_gets_the_settings_alone(tmp_path: pathlib.
     shutil.copy(image, card)
     assert cli_json("flash", card, "--config", settings(tmp_path))["written"] == 0
     assert cli("flash", card, "--config", settings(tmp_path, '[node]\nname = "Other"\n'))[0] == 0
+    (tmp_path / "fat").write_bytes(card.read_bytes()[START * 512:][:40 << 20])
+    listed = subprocess.run(["mdir", "-b", "-i", tmp_path / "fat", "::"], capture_output=True, check=True).stdout
+    assert listed == b"::/waypost.toml\n"
+    subprocess.run(["fsck.vfat", "-n", tmp_path / "fat"], check=True, capture_output=True)
 
 
 def test_a_card_without_our_image_is_told(tmp_path: pathlib.Path) -> None:
@@ -172,8 +176,9 @@ def test_a_card_that_takes_no_more_is_named(tmp_path: pathlib.Path, image: pathl
     card.write_bytes(b"precious")
     with monkeypatch.context() as patch:
         patch.setattr(cards, "_room", lambda fd: 30_000_000)
-        code, _, err = cli("flash", card, "--image", image, "--yes")
-    assert code == 1 and f"{card}: it is too small: it has room for 30.0 MB, and the image takes 43.0 MB" in err
+        code, out, err = cli("flash", card, "--image", image)  # nobody is asked for what can't be done
+    assert f"{card}: it is too small: it has room for 30.0 MB, and the image takes 43.0 MB" in err
+    assert code == 1 and "lost" not in out
     assert card.read_bytes() == b"precious"
     real, n = os.write, iter(range(1000))
 

@@ -67,17 +67,21 @@ def refuse_disk(device: str, sys_block: str = "/sys/class/block", mounts: str = 
         raise FlashError("it is write-protected", where=device, hint="push the card's little lock up")
 
 
+def fits(device: str, image: Image) -> None:
+    """Raise FlashError unless the image has room on the card and this user may write it."""
+    fd = _open(device, 0)
+    try:
+        _fits(fd, device, image)
+    finally:
+        os.close(fd)
+
+
 def write(device: str, image: Image, progress: Callable[[str, int], None]) -> int:
     """Write the image to the card and read it back; bytes. Raises FlashError, and KeyboardInterrupt once it has said on
     standard error what the card is then."""
+    fd = _open(device, os.O_EXCL if stat.S_ISBLK(os.stat(device).st_mode) else 0)
     try:
-        fd = os.open(device, os.O_RDWR | os.O_CLOEXEC | (os.O_EXCL if stat.S_ISBLK(os.stat(device).st_mode) else 0))
-    except PermissionError:
-        raise FlashError("this user may not write it", where=device, hint="run it with sudo") from None
-    try:
-        if image.need_bytes > (room := _room(fd)):
-            raise FlashError(f"it is too small: it has room for {show.size(room)}, and the image takes "
-                             f"{show.size(image.need_bytes)}; nothing was written", where=device)
+        room = _fits(fd, device, image)
         half = f"{device} is half written and will not start until it is written again"
         try:
             try:
@@ -99,6 +103,21 @@ def write(device: str, image: Image, progress: Callable[[str, int], None]) -> in
         os.close(fd)
     subprocess.run(["blockdev", "--rereadpt", device], capture_output=True, check=False)
     return n_bytes
+
+
+def _open(device: str, more: int) -> int:
+    try:
+        return os.open(device, os.O_RDWR | os.O_CLOEXEC | more)
+    except PermissionError:
+        raise FlashError("this user may not write it", where=device, hint="run it with sudo") from None
+
+
+def _fits(fd: int, device: str, image: Image) -> int:
+    room = _room(fd)
+    if image.need_bytes > room:
+        raise FlashError(f"it is too small: it has room for {show.size(room)}, and the image takes "
+                         f"{show.size(image.need_bytes)}; nothing was written", where=device)
+    return room
 
 
 def _fill(fd: int, device: str, image: Image, room: int, progress: Callable[[str, int], None]) -> int:
