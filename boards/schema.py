@@ -25,7 +25,8 @@ _USB_ID = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 
 
 class Fact:
-    """One key. kind: text, int, bool, texts, ints, ids, driver (of a link) or part; low and high bound a number; choices a text."""
+    """One key. kind: text, int, bool, texts, ints, ids, driver (of a link) or part; low and high bound a number;
+    choices a text."""
 
     __slots__ = ("kind", "help", "needed", "low", "high", "choices")
 
@@ -154,8 +155,8 @@ def _table(heading: str, facts: dict[str, Fact], row: dict[str, Any], path: str,
 
 def _value(name: str, fact: Fact, value: Any, where: str) -> None:
     def wrong() -> ConfigError:
-        return ConfigError(f"{name} can't be {_shown(value)}" if value != "" else f"{name} must not be empty", where=where,
-                           allowed=fact.allowed())
+        said = f"{name} can't be {_shown(value)}" if value != "" else f"{name} must not be empty"
+        return ConfigError(said, where=where, allowed=fact.allowed())
 
     if fact.kind in ("texts", "ints", "ids"):
         if not isinstance(value, list) or not value:

@@ -235,7 +235,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     if key.kind == "bool":
         value = {"true": True, "false": False}.get(raw.lower(), raw)
     elif key.kind == "int":
-        value = int(raw) if raw.isascii() and raw.lstrip("-").isdigit() else raw
+        value = int(raw) if raw.isascii() and raw.removeprefix("-").isdigit() and len(raw) < 20 else raw
     elif key.kind in ("texts", "addresses", "hosts", "keys", "policy"):
         if raw[:2] in ("[\"", "['", "[]"):
             raw = raw[1:].removesuffix("]")
@@ -249,7 +249,7 @@ def check(key: Key, value: Any, where: str) -> Any:
     if not good:
         said = "is not right" if key.kind in _HIDDEN else f"can't be {_shown(value)}"
         if key.kind == "policy" and shown:
-            said = f"is not right: {shown}"
+            said = f"is not right: {shown[:300]}"
         hint = {"secret": "waypost keys --new-community-key prints a fresh one",
                 "channel_key": "waypost radio setup --channel NAME --psk random makes one"}.get(key.kind, "")
         raise ConfigError(f"{key.name} {said}", where=where, allowed=key.allowed(), hint=hint)

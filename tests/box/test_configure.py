@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
+from typing import Any
 
 import pytest
 
 from edge import config
 from tests.box.test_slots import Folder
 from tests.conftest import ROOT
-from tools.box import checks, configure
+from tools.box import checks, configure, network
 
 GOOD = '[node]\nname = "Bücherei Süd"\ntime_zone = "Europe/Berlin"\n\n[net]\nwifi = "ap"\ncountry = "DE"\n'
 
@@ -131,3 +133,98 @@ def test_what_is_wrong_is_written_beside_the_file(tmp_path: pathlib.Path, monkey
     assert not path.exists()
     configure.tell([])
     assert asked == [False, True, False, False, True, False]
+
+
+@pytest.fixture
+def box(tmp_path: pathlib.Path, node: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """A box whose card is tmp_path/card, whose root is tmp_path/root and whose node's directory is `node`."""
+    card, root = tmp_path / "card", tmp_path / "root"
+    card.mkdir()
+    (root / "etc").mkdir(parents=True)
+    monkeypatch.setattr(configure, "NODE", str(node))
+    monkeypatch.setattr(configure.bootfs, "mounted", lambda writable: Folder(card))
+    monkeypatch.setattr(configure.bootfs, "facts", dict)
+    monkeypatch.setattr(configure.database, "put_back", lambda node: "")
+    monkeypatch.setattr(configure.socket, "sethostname", lambda name: None)
+    real = configure.set_up
+    monkeypatch.setattr(configure, "set_up", lambda settings, name, _: real(settings, name, str(root)))
+    return tmp_path
+
+
+def started(box: pathlib.Path, raw: bytes | None) -> tuple[str, str]:
+    """(the errors on the card, the host name) after a start with this file, or with none."""
+    path = box / "card/waypost.toml"
+    path.unlink(missing_ok=True)
+    if raw is not None:
+        path.write_bytes(raw)
+    assert configure.main() == 0
+    errors = box / "card" / configure.ERRORS
+    return errors.read_text() if errors.exists() else "", (box / "root/etc/hostname").read_text().strip()
+
+
+@pytest.mark.parametrize("raw", [
+    b"[web]\nport = " + b"1" * 5000, b".".join([b"a"] * 3000) + b" = 1", b".".join([b"a"] * 20000) + b" = 1",
+    b"", None, "[node]\nname = “x”".encode(),
+], ids=["number", "parts", "more-parts", "empty", "missing", "quotes"])
+def test_a_file_that_cant_be_used_leaves_the_box_as_it_was(box: pathlib.Path, raw: bytes | None) -> None:
+    assert started(box, GOOD.encode()) == ("", "buecherei-sued")
+    errors, host = started(box, raw)
+    assert host == "buecherei-sued" and "settings of the last start are used" in errors
+    assert (box / "root/run/waypost/wifi-wlan0.conf").exists()
+    assert started(box, GOOD.encode())[0] == "", "mended"
+
+
+def test_what_the_box_refuses_stands_in_the_errors_file(box: pathlib.Path) -> None:
+    errors, _ = started(box, b'[lora]\nenabled = true\nregion = "EU999"\n[net]\nwifi = "client"\ncountry = "ZZ"\n')
+    assert "waypost.toml:3:1: lora.region can't be" in errors and "waypost.toml:6:1: net.country can't be" in errors
+    assert "Windows-1252" in started(box, GOOD.encode("cp1252"))[0]
+
+
+@pytest.mark.parametrize("broken", ["take_over", "set_up", "host_name"])
+def test_a_fault_of_ours_is_told_and_the_box_starts(box: pathlib.Path, broken: str,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    started(box, GOOD.encode())
+
+    def fails(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(configure, broken, fails)
+    errors, host = started(box, GOOD.encode())
+    assert "ZeroDivisionError; please report it" in errors and host == "buecherei-sued"
+
+
+def full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No new file can be written any more, as on a full disk."""
+    real = os.open
+
+    def opens(path: str, flags: int, mode: int = 0o777) -> int:
+        if str(path).endswith(".new"):
+            os.close(real(path, flags, mode))
+            raise OSError(errno.ENOSPC, "No space left on device", path)
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(configure.os, "open", opens)
+
+
+def test_a_full_disk_takes_what_needs_no_more_room(box: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started(box, GOOD.encode())
+    full(monkeypatch)
+    assert started(box, b'[node]\nname = "x"\n') == ("", "x")
+    assert os.listdir(box / "node") == ["waypost.toml"]
+    assert (box / "node/waypost.toml").read_bytes() == b'[node]\nname = "x"\n'
+
+
+def test_a_full_disk_is_told_and_the_settings_are_used_all_the_same(box: pathlib.Path,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    started(box, GOOD.encode())
+    full(monkeypatch)
+    errors, host = started(box, b'[node]\nname = "x"\n' + b"# more\n" * 1000)
+    assert host == "x" and "can't be read" not in errors
+    assert f"{box}/node/waypost.toml can't be written (No space left on device)" in errors
+    assert os.listdir(box / "node") == ["waypost.toml"] and (box / "node/waypost.toml").read_bytes() == GOOD.encode()
+
+
+@pytest.mark.parametrize("country", ["ZZ", "UK", "XX"])
+def test_no_country_no_wifi(country: str) -> None:
+    found, problems = network.files(config.filled({"net.wifi": "ap", "net.country": country}).values, "x")
+    assert len(problems) == 1 and "is no country" in problems[0] and not [one for one in found if "wifi" in one]

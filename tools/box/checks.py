@@ -53,7 +53,7 @@ def beyond(settings: dict[str, Any], name: str, places: dict[str, str], root: st
     out = [f"{_place(one, name, places)}: {one}" for one in network.files(settings, settings["node.name"])[1]]
     for key, wrong in (("node.time_zone", zone_problem(str(settings["node.time_zone"]), root)),
                        ("node.board", _board_problem(settings["node.board"])),
-                       ("lora.region", _region_problem(settings["lora.region"], settings["lora.modem"]))):
+                       ("lora.region", _region_problem(settings["lora.region"]))):
         if wrong:
             out.append(f"{places.get(key, name)}: {wrong}")
     return out
@@ -89,16 +89,12 @@ def _board_problem(board: str) -> str:
     return f'node.board can\'t be "{board}"; allowed: {", ".join((loader.AUTO, *loader.names()))}'
 
 
-def _region_problem(region: str, modem: str) -> str:
+def _region_problem(region: str) -> str:
     if not region:
         return ""
-    from radios.lora.meshtastic import facts
     from radios.lora.regions import REGIONS, canonical
 
-    known = set(REGIONS)
-    if modem.startswith("meshtastic"):  # those keep their own law, and know more regions
-        known |= {canonical(row[0]) for row in facts.REGIONS.values()}
-    if canonical(region) in known:
+    if canonical(region) in REGIONS:
         return ""
     return (f'lora.region can\'t be "{region}": no law is known for it, so the radio stays silent; '
-            f'allowed: {", ".join(sorted(known))}')
+            f'allowed: {", ".join(sorted(REGIONS))}')
