@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 TIERS = ("supported", "emulated", "untried")
 _RADIO_KINDS = ("lora", "ble", "wifi")
 _BUSES = ("usb", "uart", "spi", "i2c", "sdio", "pcie", "network")
-_DRIVER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+# what a board file may have started: classes of ours that are made for it, and nothing else that can be imported
+_CLASSES = {"driver": re.compile(r"radios(\.[a-z_][a-z0-9_]*)+:[A-Z]\w*Driver", re.ASCII),
+            "part": re.compile(r"boards\.parts(\.[a-z_][a-z0-9_]*)+:[A-Z]\w*", re.ASCII)}
 _USB_ID = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 
 
 class Fact:
-    """One key. kind: text, int, bool, texts, ints, driver or ids; low and high bound a number; choices a text."""
+    """One key. kind: text, int, bool, texts, ints, ids, driver (of a link) or part; low and high bound a number;
+    choices a text."""
 
     __slots__ = ("kind", "help", "needed", "low", "high", "choices")
 
@@ -43,7 +46,8 @@ class Fact:
         return {
             "text": "text", "bool": "true or false", "int": f"a whole number {self.low}..{self.high}",
             "texts": 'a list of texts such as ["one", "two"]', "ints": f"a list of numbers {self.low}..{self.high}",
-            "driver": '"package.module:Class"', "ids": 'a list of USB ids such as "10c4:ea60"',
+            "driver": '"radios.MODULE:NAMEDriver"', "part": '"boards.parts.MODULE:CLASS"',
+            "ids": 'a list of USB ids such as "10c4:ea60"',
         }[self.kind]
 
 
@@ -80,13 +84,13 @@ TABLES: dict[str, dict[str, Fact]] = {
     },
     "led": {
         "name": Fact("text", "its folder in /sys/class/leds", needed=True),
-        "driver": Fact("driver", "what drives it"),
+        "driver": Fact("part", "what drives it"),
     },
     "button": {
         "chip": Fact("text", "its GPIO chip, by device file or label", needed=True),
         "line": Fact("int", "its line on that chip", needed=True, high=1023),
         "active_low": Fact("bool", "whether pressing it pulls the line to ground"),
-        "driver": Fact("driver", "what reads it"),
+        "driver": Fact("part", "what reads it"),
     },
     "watchdog": {
         "device": Fact("text", "its device file", needed=True),
@@ -104,7 +108,7 @@ TABLES: dict[str, dict[str, Fact]] = {
     },
     "[[sensor]]": {
         "name": Fact("text", "what the sensor is called", needed=True),
-        "driver": Fact("driver", "what reads it", needed=True),
+        "driver": Fact("part", "what reads it", needed=True),
         "path": Fact("text", "its file or folder"),
         "chip": Fact("text", "its GPIO chip or bus device"),
         "line": Fact("int", "its line or address there", high=1023),
@@ -151,8 +155,8 @@ def _table(heading: str, facts: dict[str, Fact], row: dict[str, Any], path: str,
 
 def _value(name: str, fact: Fact, value: Any, where: str) -> None:
     def wrong() -> ConfigError:
-        return ConfigError(f"{name} can't be {value!r}" if value != "" else f"{name} must not be empty", where=where,
-                           allowed=fact.allowed())
+        said = f"{name} can't be {_shown(value)}" if value != "" else f"{name} must not be empty"
+        return ConfigError(said, where=where, allowed=fact.allowed())
 
     if fact.kind in ("texts", "ints", "ids"):
         if not isinstance(value, list) or not value:
@@ -164,6 +168,14 @@ def _value(name: str, fact: Fact, value: Any, where: str) -> None:
         raise wrong()
 
 
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of thousands of digits
+        return "so large a number"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def _is(fact: Fact, value: Any) -> bool:
     if fact.kind == "bool":
         return isinstance(value, bool)
@@ -171,8 +183,8 @@ def _is(fact: Fact, value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and fact.low <= value <= fact.high
     if not isinstance(value, str) or not value or not value.isprintable():
         return False
-    if fact.kind == "driver":
-        return _DRIVER.fullmatch(value) is not None
+    if fact.kind in _CLASSES:
+        return _CLASSES[fact.kind].fullmatch(value) is not None
     if fact.kind == "id":
         return _USB_ID.fullmatch(value) is not None
     return not fact.choices or value in fact.choices

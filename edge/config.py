@@ -1,14 +1,16 @@
 """The settings of a node: one table of keys, one file, and overrides from the command line.
 
 It decides what a setting may be and says in words what is wrong with one that isn't: file, line, column, what was
-allowed, what to do. A broken file never stops a node: each bad setting falls back to its default and is reported, and
-where the community key itself can't be read all links stay off, for a node that can't prove its membership must not
-talk as a stranger instead. It never opens a socket and never prints a secret. docs/CONFIG.md is made from this table.
+allowed, what to do. A broken file never stops a node: each bad setting falls back to its default and is reported.
+Where the community key itself can't be read all links stay off, for a node that can't prove its membership must not
+talk as a stranger instead; where the console's PIN can't be read, no PIN opens the console. It never opens a socket and
+never prints a secret. docs/CONFIG.md is made from this table.
 """
 
 from __future__ import annotations
 
 import os
+import re
 
 from edge import tomlfile
 from edge.errors import ConfigError
@@ -22,13 +24,18 @@ if TYPE_CHECKING:
 FILE_NAME = "waypost.toml"
 MACHINE_DIRECTORY = "/etc/waypost"
 _HEX_KEY_CHARS = 64
-_HIDDEN = ("secret", "channel_key", "password", "token")
+LOCKED = "\0"  # console.pin where the file means one that can't be made out: nobody can type it
+_HIDDEN = ("secret", "channel_key", "password", "token", "pin")
+_PROBLEMS_MAX = 50  # of one file; the rest is only counted
+_DEPTH_MAX = 4  # of tables in tables; a setting has two
+_KEY_LIKE = re.compile(r"(?<![0-9A-Za-z+/_-])(?:[0-9A-Fa-f]{64}|[0-9A-Za-z+/_-]{43}=)(?![0-9A-Za-z+/=_-])")
+_PIN_LIKE = re.compile(r"^[^#\n]*\bpin\b", re.IGNORECASE | re.MULTILINE)
 
 
 class Key:
-    """One setting. kind: bool, int, text, https, choice, secret, channel_key, password, token, position, or texts,
-    addresses, hosts, keys, policy (lists of text); low and high bound an int's value or a text's length in bytes;
-    choices is a tuple for kind choice."""
+    """One setting. kind: bool, int, text, https, choice, secret, channel_key, password, token, pin, country, position,
+    or texts, addresses, hosts, keys, policy (lists of text); low and high bound an int's value or a text's length in
+    bytes; choices is a tuple for kind choice."""
 
     __slots__ = ("name", "kind", "default", "low", "high", "unit", "choices", "help")
 
@@ -57,6 +64,8 @@ class Key:
             "token": f"at most {self.high} printable characters without spaces",
             "channel_key": "1, 16 or 32 bytes in base64, as Meshtastic shows it",
             "password": "8 to 63 letters, digits and signs of ASCII",
+            "pin": f'at most {self.high} letters and figures in "quotes", or a number that does not begin with 0',
+            "country": 'two letters, such as "DE"',
             "texts": "a list of texts",
             "addresses": 'a list of "HOST", "HOST:PORT" or "[IPV6]:PORT"',
             "keys": "a list of node keys, each of 64 hex digits",
@@ -74,7 +83,7 @@ KEYS = (
     Key("web.port", "int", 8080, "the page's TCP port; 0 is any free one", high=65535),
     Key("web.host", "text", "", 'where the page listens: empty is every address, "localhost" this machine only'),
     Key("web.phone_page", "https", "", "address of the page that goes over Bluetooth (waypost page), told to visitors"),
-    Key("console.pin", "text", "", "what the console asks for; empty: whoever holds the cable may use it", high=32),
+    Key("console.pin", "pin", "", "what the console asks for; empty: whoever holds the cable may use it", high=32),
     Key("lan.enabled", "bool", True, "talk to nodes on the local network"),
     Key("lan.port", "int", 7373, "the TCP port for sessions with other nodes; 0 is any free one", high=65535),
     Key("lan.multicast", "bool", True, "find neighbours by UDP multicast"),
@@ -86,7 +95,7 @@ KEYS = (
     Key("lan.interfaces", "texts", (), "network interfaces to use, by name; empty is all"),
     Key("net.wifi", "choice", "off", "on the image: off, join a Wi-Fi, make one (ap), or both", choices=(
         "off", "client", "ap", "both")),
-    Key("net.country", "text", "", "two letters, for the radio law of Wi-Fi; empty: no Wi-Fi", high=2),
+    Key("net.country", "country", "", "where the box is, for the radio law of Wi-Fi; empty: no Wi-Fi"),
     Key("net.ssid", "text", "", "the Wi-Fi to join", high=32),
     Key("net.password", "password", "", "its password"),
     Key("net.ap_ssid", "text", "", "the Wi-Fi to make; empty: the node's name", high=32),
@@ -202,7 +211,9 @@ def load(directory: str, overrides: Iterable[str] = ()) -> tuple[Config, list[Co
     values: dict[str, Any] = {}
     problems: list[ConfigError] = []
     for folder in (MACHINE_DIRECTORY, directory):
-        _take_file(os.path.join(folder, FILE_NAME), values, problems)
+        found, wrong = _of_file(os.path.join(folder, FILE_NAME))
+        values |= found
+        problems += wrong
     for override in overrides:
         name, value = parse_override(override)
         values[name] = value
@@ -224,7 +235,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     if key.kind == "bool":
         value = {"true": True, "false": False}.get(raw.lower(), raw)
     elif key.kind == "int":
-        value = int(raw) if raw.isascii() and raw.lstrip("-").isdigit() else raw
+        value = int(raw) if raw.isascii() and raw.removeprefix("-").isdigit() and len(raw) < 20 else raw
     elif key.kind in ("texts", "addresses", "hosts", "keys", "policy"):
         if raw[:2] in ("[\"", "['", "[]"):
             raw = raw[1:].removesuffix("]")
@@ -238,53 +249,85 @@ def check(key: Key, value: Any, where: str) -> Any:
     if not good:
         said = "is not right" if key.kind in _HIDDEN else f"can't be {_shown(value)}"
         if key.kind == "policy" and shown:
-            said = f"is not right: {shown}"
+            said = f"is not right: {shown[:300]}"
         hint = {"secret": "waypost keys --new-community-key prints a fresh one",
                 "channel_key": "waypost radio setup --channel NAME --psk random makes one"}.get(key.kind, "")
         raise ConfigError(f"{key.name} {said}", where=where, allowed=key.allowed(), hint=hint)
     return shown
 
 
-def _take_file(path: str, values: dict[str, Any], problems: list[ConfigError]) -> None:
-    try:
-        with open(path, "rb") as file:
-            raw = file.read(tomlfile.BYTES_MAX + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        problems.append(ConfigError(f"can't be read: {error.strerror}", where=path, hint="check its owner and mode"))
-        values.update(_LINKS_OFF)
-        return
-    if raw:
-        _read_file(path, raw, values, problems)
+def read(path: str, raw: bytes) -> tuple[dict[str, Any], list[ConfigError]]:
+    """What a file sets, and what is wrong with it in the order of its lines. path: what the errors call the file.
 
-
-def _read_file(path: str, raw: bytes, values: dict[str, Any], problems: list[ConfigError]) -> None:
+    Where a mistake may concern the community key or the console's PIN, what it sets closes the links or the console.
+    """
+    values: dict[str, Any] = {}
+    problems: list[ConfigError] = []
     try:
         tables, places = tomlfile.parse(path, raw)
     except ConfigError as error:
-        problems.append(error)
-        if b"community" in raw.replace(b"\0", b"").lower():
-            _close_links(path, values, problems)
-        return
-    closed = False
+        text = tomlfile.text_of(raw)
+        _close(path, "community" in text.lower() or _KEY_LIKE.search(text) is not None, mentions_pin(text), values,
+               problems)
+        return values, [error, *problems]
+    note = tomlfile.note(path, raw)
+    problems += [note] if note else []
+    key_meant = pin_meant = False
+    left_out = 0
     for name, value in sorted(_flat(tables), key=lambda item: _line_of(places.get(item[0], ""))):
         where = places.get(name, path)
         key = BY_NAME.get(name)
         try:
             if key is None:
-                raise ConfigError(f"{name} is no setting", where=where, hint=tomlfile.suggestion(name, BY_NAME))
+                hint = tomlfile.suggestion(name, BY_NAME) if len(problems) < _PROBLEMS_MAX else ""
+                key_meant = key_meant or _may_be_key(name, value, hint)
+                pin_meant = pin_meant or "consol" in name.lower() or "console.pin" in hint or mentions_pin(name)
+                raise ConfigError(f"{name} is no setting", where=where, hint=hint)
             values[name] = check(key, value, where)
         except ConfigError as error:
-            problems.append(error)
-            closed = closed or name == "community.key" or (key is None and name.startswith("community"))
-    if closed:
-        _close_links(path, values, problems)
+            left_out += len(problems) >= _PROBLEMS_MAX
+            problems += [error] if len(problems) < _PROBLEMS_MAX else []
+            key_meant, pin_meant = key_meant or name == "community.key", pin_meant or name == "console.pin"
+    if left_out:
+        problems.append(ConfigError(f"there are {left_out} more mistakes", where=path))
+    _close(path, key_meant, pin_meant and not values.get("console.pin"), values, problems)
+    return values, problems
 
 
-def _close_links(path: str, values: dict[str, Any], problems: list[ConfigError]) -> None:
-    values.update(_LINKS_OFF)
-    problems.append(ConfigError("every link is off until the community key can be read", where=path))
+def mentions_pin(text: str) -> bool:
+    """Whether a text that is no TOML, or a name that is no setting, may be meant to set the console's PIN."""
+    return _PIN_LIKE.search(text) is not None
+
+
+def _of_file(path: str) -> tuple[dict[str, Any], list[ConfigError]]:
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(tomlfile.BYTES_MAX + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}, []
+    except OSError as error:
+        wrong = ConfigError(f"can't be read: {error.strerror}", where=path, hint="check its owner and mode")
+        return dict(_LINKS_OFF), [wrong]
+    return read(path, raw) if raw else ({}, [])
+
+
+def _may_be_key(name: str, value: Any, hint: str) -> bool:
+    """Whether a setting that is none may be meant to be the community's key."""
+    if "communit" in name.lower() or "community.key" in hint:
+        return True
+    meant = [one for one in re.findall(r"[a-z_]+(?:\.[a-z_]+)?", hint.removeprefix("did you mean ")) if one != "or"]
+    if hint.startswith("did you mean ") and all(one.partition(".")[0] == "community" for one in meant):
+        return True
+    return isinstance(value, str) and _KEY_LIKE.search(value) is not None
+
+
+def _close(path: str, links: bool, console: bool, values: dict[str, Any], problems: list[ConfigError]) -> None:
+    if links:
+        values.update(_LINKS_OFF)
+        problems.append(ConfigError("every link is off until the community key can be read", where=path))
+    if console:
+        values["console.pin"] = LOCKED
+        problems.append(ConfigError("the console is locked until its PIN can be read", where=path))
 
 
 def _line_of(place: str) -> tuple[int, int]:
@@ -292,12 +335,12 @@ def _line_of(place: str) -> tuple[int, int]:
     return (int(parts[1]), int(parts[2])) if len(parts) == 3 else (0, 0)
 
 
-def _flat(tables: dict[str, Any], head: str = "") -> list[tuple[str, Any]]:
+def _flat(tables: dict[str, Any], head: str = "", depth: int = 1) -> list[tuple[str, Any]]:
     out: list[tuple[str, Any]] = []
     for name, value in tables.items():
         full = head + name
-        if isinstance(value, dict) and value and full not in BY_NAME:
-            out.extend(_flat(value, full + "."))
+        if isinstance(value, dict) and value and full not in BY_NAME and depth < _DEPTH_MAX:
+            out.extend(_flat(value, full + ".", depth + 1))
         elif value != {} or not any(key.name.startswith(full + ".") for key in KEYS):
             out.append((full, value))
     return out
@@ -377,6 +420,19 @@ def _is_position(key: Key, value: Any) -> tuple[bool, Any]:
         return False, value
 
 
+def _is_pin(key: Key, value: Any) -> tuple[bool, Any]:
+    """Outer blanks are left out: they can't be typed. Nothing but blanks is no PIN, and not none either."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**key.high:
+        return True, str(value)
+    good, _ = _is_text(key, value)
+    return (good and (value == "" or value.strip() != "")), value.strip() if good else value
+
+
+def _is_country(key: Key, value: Any) -> tuple[bool, Any]:
+    good = isinstance(value, str) and (value == "" or (len(value) == 2 and value.isascii() and value.isalpha()))
+    return good, value.upper() if good else value
+
+
 def _is_password(key: Key, value: Any) -> tuple[bool, Any]:
     plain = isinstance(value, str) and value.isascii() and value.isprintable()
     return plain and (value == "" or 8 <= len(value) <= 63), value
@@ -426,5 +482,5 @@ _CHECKS = {
     "bool": _is_bool, "int": _is_int, "text": _is_text, "https": _is_https, "choice": _is_choice, "secret": _is_secret,
     "channel_key": _is_channel_key, "password": _is_password, "token": _is_token,
     "texts": _is_texts, "addresses": _is_addresses, "keys": _is_keys, "hosts": _is_hosts, "policy": _is_policy,
-    "position": _is_position,
+    "position": _is_position, "pin": _is_pin, "country": _is_country,
 }

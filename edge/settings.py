@@ -44,6 +44,6 @@ def split_address(text: str, default_port: int) -> tuple[str, int] | None:
         port = rest[1:] if rest else port
     elif text.count(":") == 1:
         host, _, port = text.partition(":")
-    if not host or any(one.isspace() for one in host) or not (port.isascii() and port.isdigit()):
+    if not host or any(one.isspace() for one in host) or not (port.isascii() and port.isdigit() and len(port) <= 5):
         return None
     return (host, int(port)) if 1 <= int(port) <= 65535 else None

@@ -64,6 +64,13 @@ def test_a_wrong_board_is_refused(path: pathlib.Path, tmp_path: pathlib.Path) ->
     assert text.splitlines()[0].removeprefix("# ! ") in said
 
 
+@pytest.mark.parametrize("number", ["1" * 5000, "0x" + "f" * 5000], ids=["decimal", "hex"])
+def test_a_number_without_end_is_refused(tmp_path: pathlib.Path, number: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, f"{ONE}cores = {number}\n{LINK}")
+    assert ":3:" in str(caught.value) and len(str(caught.value)) < 400
+
+
 def test_a_right_board(tmp_path: pathlib.Path) -> None:
     board = load(tmp_path, ONE + 'arch = ["aarch64"]\n[memory]\nsizes_mb = [512]\nreserve_mb = 180\n' + LINK)
     assert (board.name, board.arch, board.tier, board.links[0].name) == ("one", ["aarch64"], "untried", "lan")

@@ -233,11 +233,20 @@ def _load(command: str) -> None:
 
 
 def _name_and_pin(directory: str) -> tuple[str, str]:
-    """The node's name and the console's PIN, by its settings; a directory that can't be read has neither."""
+    """The node's name and the console's PIN, by its settings; a directory that can't be read has neither.
+
+    Where a PIN is meant that can't be made out, nobody gets in, and the name says why.
+    """
     from edge import config
 
+    name, pin = os.uname().nodename, config.LOCKED
     try:
         settings, _ = config.load(directory, [])
+        name, pin = settings["node.name"] or name, settings["console.pin"]
     except (WaypostError, OSError):
-        return os.uname().nodename, ""
-    return settings["node.name"] or os.uname().nodename, settings["console.pin"]
+        return name, ""
+    except Exception as fault:  # a fault of ours in reading them: the console has to start, but never without its PIN
+        print(f"waypost: the settings can't be read: {fault!r}; please report it", file=sys.stderr)
+    if pin == config.LOCKED:
+        name += " is locked: console.pin in waypost.toml is not right, mend it on the card"
+    return name, pin

@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
+import pathlib
 import shutil
 import sys
 import time
+import urllib.parse
 
 from images.builder import boot, bundle, disk, host, inputs, rootfs
 from images.builder.host import BuildError
@@ -27,11 +29,14 @@ def main() -> int:
     parser.add_argument("--cache", default=cache_folder(), help="where inputs are kept (default: the user's cache)")
     parser.add_argument("--out", default=os.path.join(SOURCE, ".cache", "image"), help="where the image goes")
     parser.add_argument("--key", default=None, help="file with the seed that signs (default: one for trying out)")
+    parser.add_argument("--url", default=None, metavar="BASE",
+                        help="the address that the image will lie under, for os_list.json (default: this file)")
     parser.add_argument("--version", default=None, help="the version that the image says it is")
     parser.add_argument("--again", action="store_true", help="fetch Debian's packages again, for newer ones")
     parser.add_argument("--for-tests", action="store_true", help="leave the image uncompressed")
     args = parser.parse_args()
     try:
+        address(args.url, "x")  # a wrong one is said before an hour of work
         host.need("mmdebstrap", "dpkg-deb", "apt-get", "chroot")
         os.makedirs(args.cache, exist_ok=True)
         with open(os.path.join(args.cache, "lock"), "w", encoding="ascii") as lock:
@@ -85,6 +90,7 @@ def build(args: argparse.Namespace) -> None:
     os.makedirs(out)
     path = os.path.join(out, f"waypost-{version}.img")
     disk.card(tools, fat, erofs, path)
+    write_text(path + ".bmap", disk.bmap(path, disk.spans(len(erofs))))
     bundle.write(os.path.join(out, f"waypost-{version}.update"), version, epoch_s, erofs, slot, signer)
     watch.said("the card and the update bundle")
     if args.for_tests:
@@ -99,21 +105,39 @@ def build(args: argparse.Namespace) -> None:
 def publish(args: argparse.Namespace, tools: host.ToolsRoot, out: str, path: str, version: str, epoch_s: int,
             lock: bytes, signer: bundle.Signer) -> None:
     """The files beside the image: compressed, block map, list for the Imager, and a signed manifest over all."""
-    with open(path + ".bmap", "w", encoding="ascii") as file:
-        file.write(disk.bmap(path))
     with open(os.path.join(out, f"waypost-{version}.packages"), "wb") as file:
         file.write(lock)
+    listed = ""
     if not args.for_tests:
         os.link(path, tools.build + "/card.img")
         tools.run(["xz", "-T2", "-2", "--block-size=16MiB", "-k", "card.img"])
         os.rename(tools.build + "/card.img.xz", path + ".xz")
         date = time.strftime("%Y-%m-%d", time.gmtime(epoch_s))
-        with open(os.path.join(out, "os_list.json"), "w", encoding="ascii") as file:
-            file.write(disk.imager_list(os.path.basename(path) + ".xz", version, date, path + ".xz",
-                                        os.path.getsize(path), host.file_hash(path)))
+        listed = disk.imager_list(address(args.url, path + ".xz"), version, date, path + ".xz", os.path.getsize(path),
+                                  host.file_hash(path))
+    if listed and args.url:
+        write_text(os.path.join(out, "os_list.json"), listed)
     bundle.write_manifest(out, version, epoch_s, signer)
+    if listed and not args.url:  # it names a folder of this machine: not part of what the same inputs make everywhere
+        write_text(os.path.join(out, "os_list.json"), listed)
+    print(f"image: signed by {signer.public.hex()}")
     for name in sorted(os.listdir(out)):
         print(f"image: {os.path.getsize(os.path.join(out, name)):>12,}  {os.path.join(out, name)}")
+
+
+def address(base: str | None, path: str) -> str:
+    """Where the Imager finds the file: below the base address, or here. Raises BuildError."""
+    if base is None:
+        return pathlib.Path(os.path.abspath(path)).as_uri()
+    if not base.startswith(("https://", "http://", "file:///")):
+        raise BuildError(f"--url {base} is no address; allowed: https://..., http://... or file:///...")
+    return f"{base.rstrip('/')}/{urllib.parse.quote(os.path.basename(path))}"
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a text of ASCII."""
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
 
 
 def spoil(tree: Tree) -> None:

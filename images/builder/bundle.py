@@ -16,7 +16,7 @@ import time
 
 from edge.compat import crypto
 from images.builder.host import BuildError, file_hash
-from tools.box import bundle, systems
+from tools.box import bundle, image, systems
 
 MACHINE = "aarch64"
 
@@ -78,4 +78,4 @@ def write_manifest(out: str, version: str, epoch_s: int, signer: Signer) -> None
     with open(os.path.join(out, "manifest.json"), "w", encoding="ascii") as file:
         file.write(text)
     with open(os.path.join(out, "manifest.sig"), "wb") as signature:
-        signature.write(signer.sign(b"waypost-image-1\0" + text.encode()))
+        signature.write(signer.sign(image.CONTEXT + text.encode()))

@@ -3,7 +3,11 @@
     1 boot   FAT32   128 MB
     2 slot A erofs   320 MB, filled
     3 slot B erofs   320 MB, empty until the first update
-    4 data   ext4    made by the box at its first boot, to the end of the card
+    4 data   ext4    made by the box at its first boot, to the end of the card; the image has its first MB, empty, so
+                     that a card with an older system on it does not keep the old file system there
+
+A used card holds anything. So what must be empty is part of the block map like what must be there: `bmaptool copy` and
+a plain copy leave the same card wherever somebody reads it.
 """
 
 from __future__ import annotations
@@ -11,24 +15,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 
 from images.builder.boot import BOOT_MB
 from images.builder.host import BuildError, ToolsRoot
 
 SLOT_MB = 320
 FIRST_MB = 4
+DATA_MB = 1  # what the image covers of the data partition
 DISK_ID = "0x57415950"
 _MB = 1 << 20
 _BLOCK = 4096
 
 
 def card(tools: ToolsRoot, fat: bytes, root: bytes, path: str) -> None:
-    """Write the image file, sparse."""
+    """Write the image file, sparse. fat: the boot partition, root: the system in slot A."""
     if len(root) > SLOT_MB * _MB:
         raise BuildError(f"the root has {len(root) >> 20} MB, a slot only {SLOT_MB}")
     slot_at = FIRST_MB + BOOT_MB
     with open(path, "wb") as file:
-        file.truncate((slot_at + 2 * SLOT_MB) * _MB)
+        file.truncate((slot_at + 2 * SLOT_MB + DATA_MB) * _MB)
     table = (f"label: dos\nlabel-id: {DISK_ID}\nunit: sectors\n"
              f"start={FIRST_MB * 2048}, size={BOOT_MB * 2048}, type=c, bootable\n"
              f"start={slot_at * 2048}, size={SLOT_MB * 2048}, type=83\n"
@@ -52,15 +58,27 @@ def _sparse(out: object, at: int, data: bytes) -> None:
             out.write(piece)  # type: ignore[attr-defined]
 
 
-def bmap(path: str) -> str:
-    """A block map of the image (bmap-tools' format 2.0): which blocks hold something, with hashes."""
+def spans(root_bytes: int) -> list[tuple[int, int]]:
+    """(start, end) in bytes of what a card must have as the image has it, zeros too: all up to the end of the boot
+    partition (zeros in a FAT are free clusters, and the clusters may hold the settings of the card's last owner), the
+    system, and the starts of slot B and of the data partition, where older ones would be taken for good."""
+    slot_a = FIRST_MB + BOOT_MB
+    slot_b, data = slot_a + SLOT_MB, slot_a + 2 * SLOT_MB
+    return [(0, slot_a * _MB), (slot_a * _MB, slot_a * _MB + root_bytes), (slot_b * _MB, (slot_b + 1) * _MB),
+            (data * _MB, (data + DATA_MB) * _MB)]
+
+
+def bmap(path: str, whole: Sequence[tuple[int, int]] = ()) -> str:
+    """A block map of the image (bmap-tools' format 2.0): which blocks are to be copied, with hashes. These are all that
+    hold something, and those of whole: (start, end) in bytes."""
     ranges: list[tuple[int, int, str]] = []
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         start, digest = -1, hashlib.sha256()
         for number in range(0, -(-size // _BLOCK)):
             piece = file.read(_BLOCK)
-            if piece.count(0) != len(piece):
+            at = number * _BLOCK
+            if piece.count(0) != len(piece) or any(low < at + _BLOCK and at < high for low, high in whole):
                 if start < 0:
                     start, digest = number, hashlib.sha256()
                 digest.update(piece)
@@ -82,15 +100,16 @@ def bmap(path: str) -> str:
     return text.replace("@", hashlib.sha256(text.replace("@", "0" * 64).encode()).hexdigest())
 
 
-def imager_list(name: str, version: str, date: str, packed: str, plain_bytes: int, plain_hash: str) -> str:
-    """The JSON that Raspberry Pi Imager lists an image from (its "custom repository")."""
+def imager_list(url: str, version: str, date: str, packed: str, plain_bytes: int, plain_hash: str) -> str:
+    """The JSON that Raspberry Pi Imager lists an image from (its "content repository"); the fields are those of its
+    doc/json-schema/os-list-schema.json. url: where the compressed image lies, absolute: it takes no other."""
     with open(packed, "rb") as file:
         packed_hash = hashlib.file_digest(file, "sha256").hexdigest()
     return json.dumps({"os_list": [{
         "name": f"Waypost {version}",
         "description": "A node that keeps a community's messages when the internet is gone",
-        "url": name, "icon": "", "release_date": date,
+        "url": url, "icon": "", "release_date": date,
         "extract_size": plain_bytes, "extract_sha256": plain_hash,
         "image_download_size": os.path.getsize(packed), "image_download_sha256": packed_hash,
-        "devices": ["pi5-64bit", "pi4-64bit", "pi3-64bit"], "init_format": "none",
+        "devices": ["pi5-64bit", "pi4-64bit", "pi3-64bit"], "init_format": "none", "architecture": "armv8",
     }]}, indent=2) + "\n"

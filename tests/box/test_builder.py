@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
+import json
+import os
 import pathlib
 import re
+import shutil
 import tarfile
+from collections.abc import Sequence
 
 import pytest
 
-from images.builder import boot, disk, host, inputs
+from images.builder import __main__ as builder
+from images.builder import boot, bundle, disk, host, inputs
 from images.builder.host import BuildError
 from images.builder.tree import Tree, cpio
 from tests.conftest import ROOT
@@ -98,6 +104,104 @@ def test_a_block_map_names_what_is_not_empty(tmp_path: pathlib.Path) -> None:
     own = re.search(r"<BmapFileChecksum>(\w+)<", text)
     assert own and hashlib.sha256(text.replace(own[1], "0" * 64).encode()).hexdigest() == own[1]
     assert "<MappedBlocksCount>3<" in text and "<ImageSize>16484<" in text
+
+
+class HostTools(host.ToolsRoot):
+    """This machine's own programs instead of one release's."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.build = str(folder)
+
+    def run(self, words: Sequence[str], *, data: bytes | None = None, env: dict[str, str] | None = None) -> bytes:
+        return host.run(words, data=data, cwd=self.build,
+                        env={"MTOOLS_SKIP_CHECK": "1", "PATH": os.environ["PATH"] + ":/usr/sbin", **(env or {})})
+
+
+@pytest.mark.skipif(not all(shutil.which(one, path=os.environ["PATH"] + ":/usr/sbin") for one in (
+    "mkfs.vfat", "fsck.vfat", "mcopy", "sfdisk")), reason="dosfstools, mtools or fdisk is not installed")
+def test_a_block_map_makes_a_used_card_what_the_image_is(tmp_path: pathlib.Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (boot, disk):
+        monkeypatch.setattr(module, "BOOT_MB", 40)
+    monkeypatch.setattr(disk, "SLOT_MB", 4)
+    mb = 1 << 20
+    tools = HostTools(tmp_path)
+    tree = Tree()
+    tree.file("config.txt", b"os_prefix=slot-a/\r\n")
+    for letter in "ab":
+        tree.file(f"slot-{letter}/vmlinuz", os.urandom(300_000))
+    root = bytes(10_000) + os.urandom(90_000) + bytes(mb) + b"end"
+    path = tmp_path / "card.img"
+    disk.card(tools, boot.fat(tools, tree, EPOCH_S), root, str(path))
+    image = path.read_bytes()
+    text = disk.bmap(str(path), disk.spans(len(root)))
+    used = tmp_path / "used"
+    with open(used, "wb") as card:  # as bmaptool does it: the ranges, and nothing else
+        card.write(b"\xff" * (len(image) + mb))
+        for said, first, last in re.findall(r'chksum="(\w+)">(\d+)-?(\d*)<', text):
+            low, high = int(first) * 4096, (int(last or first) + 1) * 4096
+            assert hashlib.sha256(image[low:high]).hexdigest() == said
+            card.seek(low)
+            card.write(image[low:high])
+    with open(used, "rb") as card:
+        start = card.read(44 * mb)
+        assert start == image[:44 * mb]
+        assert card.read(len(root)) == root
+        for at_mb in (48, 52):  # slot B and the data partition: no older system, no older file system
+            card.seek(at_mb * mb)
+            assert card.read(mb) == bytes(mb)
+    (tmp_path / "fat").write_bytes(start[4 * mb:])
+    tools.run(["fsck.vfat", "-n", "fat"])
+    assert len(image) == 53 * mb
+
+
+def imager_entry(tmp_path: pathlib.Path, base: str | None) -> dict[str, object]:
+    packed = tmp_path / "w a.img.xz"
+    packed.write_bytes(b"packed")
+    url = builder.address(base, str(packed))
+    found = json.loads(disk.imager_list(url, "1.0", "2026-11-26", str(packed), 4096, "ab" * 32))
+    assert list(found) == ["os_list"] and len(found["os_list"]) == 1
+    entry: dict[str, object] = found["os_list"][0]
+    return entry
+
+
+def test_the_list_for_the_imager_has_all_that_its_schema_asks_for(tmp_path: pathlib.Path) -> None:
+    entry = imager_entry(tmp_path, None)
+    wanted = {"name": str, "description": str, "icon": str, "url": str, "extract_size": int, "extract_sha256": str,
+              "image_download_size": int, "release_date": str, "devices": list}
+    assert all(isinstance(entry[name], kind) for name, kind in wanted.items())
+    assert entry["init_format"] == "none", "without it an Imager of version 1 would write a script for systemd"
+    assert entry["image_download_sha256"] == hashlib.sha256(b"packed").hexdigest()
+    assert entry["url"] == (tmp_path / "w%20a.img.xz").as_uri().replace("%25", "%")
+
+
+def test_the_imager_gets_an_absolute_address(tmp_path: pathlib.Path) -> None:
+    assert imager_entry(tmp_path, "https://waypost.example/img/")["url"] == "https://waypost.example/img/w%20a.img.xz"
+    with pytest.raises(BuildError, match="is no address"):
+        builder.address("waypost.example", "x")
+
+
+@pytest.mark.skipif(shutil.which("xz") is None, reason="xz is not installed")
+@pytest.mark.parametrize("url", [None, "https://waypost.example"])
+def test_what_is_published_does_not_depend_on_where_it_is_made(tmp_path: pathlib.Path, url: str | None) -> None:
+    made = []
+    for place in ("here", "there"):
+        build, out = tmp_path / place / "build", tmp_path / place / "out"
+        build.mkdir(parents=True)
+        out.mkdir()
+        (tmp_path / "seed").write_text("11" * 32)
+        path = out / "waypost-1.img"
+        path.write_bytes(b"image" * 1000)
+        signer = bundle.Signer(str(tmp_path / "seed"), "")
+        args = argparse.Namespace(for_tests=False, url=url)
+        builder.publish(args, HostTools(build), str(out), str(path), "1", EPOCH_S, b"list", signer)
+        made.append({one.name: one.read_bytes() for one in out.iterdir()})
+    listed = {one["name"] for one in json.loads(made[0]["manifest.json"])["files"]}
+    own = {"manifest.json", "manifest.sig"}
+    if url is None:  # it names a folder of this machine
+        own.add("os_list.json")
+        assert made[0].pop("os_list.json") != made[1].pop("os_list.json")
+    assert made[0] == made[1] and listed == set(made[0]) - own
 
 
 def test_the_lists_of_the_recipe_can_be_read() -> None:

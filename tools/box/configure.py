@@ -2,59 +2,94 @@
 
 What is wrong goes in words to waypost-errors.txt beside it, to the serial line and, by the node, to the page. Nothing
 that a file can hold keeps the box from starting: each bad setting has its default, and where the whole file can't be
-read, the last one that could is used.
+read or is empty, the last one that could is used.
 
     python3 -I -m tools.box.configure
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-import re
 import shutil
 import socket
 import sys
+import traceback
 import unicodedata
 
 from edge import config, tomlfile
 from edge.errors import ConfigError, WaypostError
-from tools.box import bootfs, database, network, trial
+from tools.box import bootfs, checks, database, network, trial
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NODE, USER = "/data/waypost", "waypost"
 ERRORS = "waypost-errors.txt"
-_ZONES = "usr/share/zoneinfo"
-_ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
+_BLOCK_BYTES = 4096  # of the data partition's file system
 
 
 def main() -> int:
     """Do it; 0 also where something is wrong, for the node must start."""
     problems: list[str] = []
-    on_trial = False
-    try:
+    raw = None
+    with _come_what_may("the card's waypost.toml can't be used; the last settings are", problems):
+        raw = _settings_of_this_start(problems)
+    if raw is None:
+        raw = _older(NODE)
+    said, on_trial = "", False
+    with _come_what_may("it can't be said whether an update is on trial", problems):
         on_trial = bootfs.facts().get("trial") == "yes"
-        with bootfs.mounted(False) as folder:
-            raw = read(folder)
-        problems += take_over(raw, NODE)
-    except (WaypostError, OSError) as error:
-        problems.append(f"the card's waypost.toml can't be read ({error}); the last settings are used")
     try:
         said = database.keep_copy(NODE) if on_trial else database.put_back(NODE)
     except WaypostError as error:
         trial.go_back(f"{error.message}; {error.hint}" if error.hint else error.message)
     if said:
         print(f"waypost-update: {said}", flush=True)
-    settings, found = config.load(NODE)
-    problems += [_said(one) for one in found]
+    settings = config.filled()
+    with _come_what_may("the settings can't be used", problems):
+        settings = config.filled(config.read(config.FILE_NAME, raw)[0])
+        problems += checks.problems(raw) + (checks.notes(raw) if not checks.blank(raw) else [])
     name = settings["node.name"] or "waypost"
-    problems += set_up(settings.values, name, "/")
-    socket.sethostname(host_name(name))
+    with _come_what_may("name, time zone and network can't be set up", problems):
+        set_up(settings.values, name, "/")
+    with _come_what_may("the machine's name can't be set", problems):
+        socket.sethostname(host_name(name))
     for one in problems:
         print(f"waypost.toml: {one}", flush=True)
-    try:
+    unwritten: list[str] = []
+    with _come_what_may("what is wrong can't be written to the card", unwritten):
         tell(problems)
-    except (WaypostError, OSError) as error:
-        print(f"waypost.toml: what is wrong can't be written to the card: {error}", flush=True)
+    for one in unwritten:
+        print(f"waypost.toml: {one}", flush=True)
     return 0
+
+
+@contextlib.contextmanager
+def _come_what_may(what: str, problems: list[str]) -> Iterator[None]:
+    """Whatever goes wrong in the block is told in words and ends there: the box has to start."""
+    try:
+        yield
+    except (WaypostError, OSError) as error:
+        problems.append(f"{what}: {error}")
+    except Exception as fault:
+        traceback.print_exc()
+        problems.append(f"{what}: {type(fault).__name__}; please report it")
+
+
+def _settings_of_this_start(problems: list[str]) -> bytes:
+    """The card's file, taken over, or where it can't be used the one of the last start."""
+    try:
+        with bootfs.mounted(False) as folder:
+            raw = read(folder)
+    except (WaypostError, OSError) as error:
+        problems.append(f"the card's waypost.toml can't be read ({error}); the last settings are used")
+        return _older(NODE)
+    raw, wrong = take_over(raw, NODE)
+    problems += wrong
+    return raw
 
 
 def read(folder: str) -> bytes:
@@ -66,32 +101,68 @@ def read(folder: str) -> bytes:
         return b""
 
 
-def take_over(raw: bytes, directory: str) -> list[str]:
-    """Make `raw` the node's file, unless it is no TOML at all and an older one is there. Gives what is wrong."""
+def _older(directory: str) -> bytes:
+    try:
+        return read(directory)
+    except OSError:
+        return b""
+
+
+def take_over(raw: bytes, directory: str) -> tuple[bytes, list[str]]:
+    """Make `raw` the node's file, unless it is no TOML or nothing at all and an older one is there.
+
+    Gives the settings of this start, and what is wrong.
+    """
+    older = _older(directory)
+    if older and raw != older:
+        keep = "the settings of the last start are used"
+        try:
+            tomlfile.parse(config.FILE_NAME, raw)
+        except ConfigError as error:
+            return older, [f"{checks.said(error)}. Until that is mended, {keep}"]
+        if checks.blank(raw):
+            return older, [f"the card's waypost.toml is missing or empty: {keep}. To take all settings back, write a "
+                           "file that has comments only"]
+    if raw == older:
+        return raw, []
     path = os.path.join(directory, config.FILE_NAME)
     try:
-        tomlfile.parse(config.FILE_NAME, raw)
-    except ConfigError as error:
-        if os.path.exists(path):
-            return [f"{_said(error)}. Until that is mended, the settings of the last start are used"]
-    if os.path.exists(path):
-        with open(path, "rb") as file:
-            if file.read() == raw:
-                return []
+        _write(path, raw)
+    except OSError as error:
+        wrong = f"{path} can't be written ({error.strerror}): name, time zone and network are as the card's file says"
+        return raw, [wrong + ", all else as at the last start, until there is room again"]
+    return raw, []
+
+
+def _write(path: str, raw: bytes) -> None:
+    """The file whole or as it was. On a full disk it is written in its place, where that takes no more room: the card
+    still has it, so that after a power cut the next start mends it."""
     temporary = path + ".new"
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as out:
-        out.write(raw)
-        out.flush()
-        os.fsync(out.fileno())
-    if os.geteuid() == 0:
-        shutil.chown(temporary, USER, USER)
-    os.replace(temporary, path)
-    return []
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as out:
+            out.write(raw)
+            out.flush()
+            os.fsync(out.fileno())
+        if os.geteuid() == 0:
+            shutil.chown(temporary, USER, USER)
+        os.replace(temporary, path)
+    except OSError as error:
+        has = os.path.getsize(path) if os.path.exists(path) else 0
+        if error.errno != errno.ENOSPC or len(raw) > -(-has // _BLOCK_BYTES) * _BLOCK_BYTES:
+            raise
+        with open(path, "r+b") as out:
+            out.write(raw)
+            out.truncate()
+            out.flush()
+            os.fsync(out.fileno())
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
 
 
-def set_up(settings: dict[str, object], name: str, root: str) -> list[str]:
-    """Write network, host name and time zone below `root`. Gives what is wrong, in words."""
-    files, problems = network.files(settings, name)
+def set_up(settings: dict[str, object], name: str, root: str) -> None:
+    """Write network, host name and time zone below `root`, as far as they are right (tools/box/checks.py tells)."""
+    files, _ = network.files(settings, name)
     host = host_name(name)
     files["etc/hostname"] = host + "\n"
     files["etc/hosts"] = f"127.0.0.1 localhost\n127.0.1.1 {host}\n::1 localhost ip6-localhost ip6-loopback\n"
@@ -103,15 +174,11 @@ def set_up(settings: dict[str, object], name: str, root: str) -> list[str]:
                   encoding="utf-8") as file:
             file.write(text)
     zone = str(settings["node.time_zone"])
-    if zone:
-        if _ZONE.fullmatch(zone) and os.path.isfile(os.path.join(root, _ZONES, zone)):
-            link = os.path.join(root, "etc/localtime")
-            if os.path.lexists(link):
-                os.unlink(link)
-            os.symlink(f"/{_ZONES}/{zone}", link)
-        else:
-            problems.append(f'node.time_zone can\'t be "{zone}"; allowed: a name such as "Europe/Berlin"')
-    return problems
+    if zone and os.path.isfile(os.path.join(root, checks.ZONES, zone)) and not checks.zone_problem(zone, root):
+        link = os.path.join(root, "etc/localtime")
+        if os.path.lexists(link):
+            os.unlink(link)
+        os.symlink(f"/{checks.ZONES}/{zone}", link)
 
 
 def host_name(name: str) -> str:
@@ -134,21 +201,15 @@ def tell(problems: list[str]) -> None:
         if os.path.exists(path):
             with open(path, "rb") as file:
                 now = file.read()
-    if now == text.encode():
+    if now == text.encode("utf-8", "replace"):
         return
     with bootfs.mounted(True) as folder:
         path = os.path.join(folder, ERRORS)
         if text:
             with open(path, "wb") as file:
-                file.write(text.encode())
+                file.write(text.encode("utf-8", "replace"))
         else:
             os.unlink(path)
-
-
-def _said(error: ConfigError) -> str:
-    place = error.where.rpartition("/")[2]
-    text = f"{place}: {error.message}" + (f"; allowed: {error.allowed}" if error.allowed else "")
-    return text + (f" ({error.hint})" if error.hint else "")
 
 
 if __name__ == "__main__":

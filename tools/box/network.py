@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 WIFI, OWN = "wlan0", "ap0"  # the radio; its second face where it is client and access point at once
 # how often a client looks for a lost router, in seconds, growing: a radio that searches is deaf on its other face
 _SEARCH = "exponential:5:60"
+# ISO 3166-1 alpha-2, and Kosovo's
+_COUNTRIES = (
+    "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ "
+    "CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO "
+    "FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE "
+    "JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO "
+    "MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW "
+    "PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM "
+    "TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW "
+)
 _NETWORK, _RUN, _STANDBY = "run/systemd/network", "run/waypost", "run/waypost/standby"
 _DHCP = """[Network]
 DHCP=yes
@@ -47,8 +57,10 @@ def files(settings: dict[str, Any], name: str) -> tuple[dict[str, str], list[str
     problems: list[str] = []
     if mode == "off":
         return out, problems
-    if len(country) != 2 or not (country.isascii() and country.isalpha()):
-        return out, ['net.country is missing: Wi-Fi stays off until it says where the box is, such as "DE"']
+    if country not in _COUNTRIES.split():
+        wrong = f'can\'t be "{country}", which is no country' if country else "is missing"
+        meant = "GB" if country == "UK" else "DE"
+        return out, [f'net.country {wrong}: Wi-Fi stays off until it says where the box is, such as "{meant}"']
     if mode in ("client", "both"):
         if settings["net.ssid"]:
             out[f"{_RUN}/wifi-{WIFI}.conf"] = _client(settings, country)

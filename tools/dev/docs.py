@@ -22,8 +22,8 @@ from edge.services.safetyparts import Parts
 from edge.services.service import REQUIRED
 from tools.box.bootfs import BoxError
 from tools.box.bundle import BundleError
+from tools.box.image import FlashError
 from tools.box.install import UpdateError
-from tools.flash import FlashError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

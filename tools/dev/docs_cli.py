@@ -69,7 +69,8 @@ Made from the table in `edge/config.py` by `python -m tools.dev.docs_cli`.
 
 A node reads `waypost.toml` in its directory (`--dir`, `$WAYPOST_DIR` or `~/.waypost`); without the file every
 setting has its default. `waypost --set KEY=VALUE` overrides one setting for one run: `--set web.port=0`, lists with
-commas. The file may be UTF-8 or UTF-16, with any line ends.
+commas. The file may be UTF-8, UTF-16 or UTF-32, with any line ends; what is none of them is taken for Windows-1252
+("ANSI"), with a note.
 
 Where a machine has `/etc/waypost/waypost.toml`, its settings hold for every node there that does not set them itself:
 the SD-card image has one that puts the page on port 80. On the image the file to edit is `waypost.toml` on the card's
@@ -77,7 +78,8 @@ first partition, which any computer opens; `net.*`, `node.time_zone` and `update
 
 A mistake never stops the node: the setting keeps its default, and the log, `waypost status`, the page and `waypost
 doctor` say what is wrong with file, line and column. Where the mistake could concern the community key, all
-links stay off until it is mended: a node that can't prove its membership must not talk as a stranger instead.
+links stay off until it is mended: a node that can't prove its membership must not talk as a stranger instead. Where it
+could concern `console.pin`, nobody gets into the console until it is mended.
 
 ```toml
 [node]
