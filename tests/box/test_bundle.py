@@ -351,4 +351,4 @@ def test_check_says_what_it_is(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize("verb", [("status",), ("apply", "x.update")])
 def test_elsewhere_than_on_the_image_it_says_so(tmp_path: pathlib.Path, verb: tuple[str, ...]) -> None:
     code, _, err = cli("--dir", tmp_path, "update", *verb)
-    assert code == 1 and "does not run the Waypost image" in err and "pip install" in err
+    assert code == 1 and "does not run the Waypost image" in err and "git pull" in err
