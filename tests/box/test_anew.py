@@ -12,8 +12,8 @@ from tools.box import data
 from tools.box.bootfs import BoxError
 
 
-def test_factory_reset_gives_up_a_partition_that_is_of_no_use(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
-                                                              capsys: pytest.CaptureFixture[str]) -> None:
+def test_factory_reset_gives_up_a_partition_that_is_of_no_use(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+                                                              ) -> None:
     state, script, home = tmp_path / "state", tmp_path / "script", tmp_path / "home"
     monkeypatch.setattr("tools.cli_run.CARD_STATE", str(state))
     monkeypatch.setattr(data, "SCRIPT", str(script))
