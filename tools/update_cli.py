@@ -6,8 +6,10 @@ in tools/box.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
+import re
 import subprocess
 import sys
 
@@ -21,6 +23,7 @@ from tools.box.slots import NONE, Slots
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Iterator
 
 STICK = "/run/waypost/stick"
 MACHINE = "aarch64"  # the image's
@@ -61,9 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace, keys: list[bytes]) -> int:
     bundle = Bundle(args.file, keys, MACHINE)
-    for name, _, _ in bundle.files:
-        for _ in bundle.part(name):
-            pass
+    bundle.verify()
     size = sum(one[1] for one in bundle.files)
     if args.json:
         show.print_json({"version": bundle.version, "serial": bundle.serial, "signer": bundle.signer, "bytes": size})
@@ -96,22 +97,13 @@ def _apply(args: argparse.Namespace, keys: list[bytes]) -> int:
     facts = bootfs.facts()
     if os.geteuid():
         raise install.UpdateError("only root may update the box", hint="use the console on the serial line")
-    path = args.file or _on_a_stick()
-    bundle = Bundle(path, keys, MACHINE)
-    now = _running()
-    if bundle.serial < now and not args.older:
-        raise install.UpdateError(f"{bundle.version} is older than what runs", where=path,
-                                  hint="--older takes it all the same")
-    shown = {"": -1}
-
-    def progress(what: str, done: int, size: int) -> None:
-        percent = done * 100 // size
-        if not args.json and percent // 10 > shown.get(what, -1):
-            shown[what] = percent // 10
-            print(f"{what} {percent} %", flush=True)
-
-    trial.forget()
-    slot = install.install(bundle, facts, progress)
+    with contextlib.nullcontext(args.file) if args.file else _on_a_stick(keys) as path:
+        bundle = Bundle(path, keys, MACHINE)
+        if bundle.serial < _running() and not args.older:
+            raise install.UpdateError(f"{bundle.version} is older than what runs", where=path,
+                                      hint="--older takes it all the same")
+        trial.forget()
+        slot = install.install(bundle, facts, _progress(args))
     if args.json:
         show.print_json({"version": bundle.version, "slot": slot, "restart": not args.no_restart})
     else:
@@ -121,6 +113,18 @@ def _apply(args: argparse.Namespace, keys: list[bytes]) -> int:
         sys.stdout.flush()
         subprocess.run(["systemctl", "reboot"], check=False)
     return 0
+
+
+def _progress(args: argparse.Namespace) -> Callable[[str, int, int], None]:
+    shown: dict[str, int] = {}
+
+    def progress(what: str, done: int, size: int) -> None:
+        percent = done * 100 // size
+        if not args.json and percent // 10 > shown.get(what, -1):
+            shown[what] = percent // 10
+            print(f"{what} {percent} %", flush=True)
+
+    return progress
 
 
 def _status(args: argparse.Namespace) -> int:
@@ -162,19 +166,37 @@ def _running() -> int:
         return 0
 
 
-def _on_a_stick() -> str:
-    """The newest bundle on a USB stick, which is mounted for reading. Raises UpdateError."""
+@contextlib.contextmanager
+def _on_a_stick(keys: list[bytes]) -> Iterator[str]:
+    """The newest bundle on a USB stick, which is mounted for reading while the block lasts. Raises UpdateError."""
     os.makedirs(STICK, exist_ok=True)
     subprocess.run(["umount", "-q", STICK], check=False)
     for device in sorted(glob.glob("/dev/sd[a-z][0-9]") + glob.glob("/dev/sd[a-z]")):
         for kind in ("vfat", "exfat", "ext4"):
             done = subprocess.run(["mount", "-t", kind, "-o", "ro,nodev,nosuid,noexec", device, STICK],
                                   capture_output=True)
-            if done.returncode == 0:
-                found = sorted(glob.glob(STICK + "/*.update"))
+            if done.returncode:
+                continue
+            try:
+                found = glob.glob(STICK + "/*.update")
                 if found:
-                    return found[-1]
+                    yield newest(found, keys)
+                    return
+            finally:
                 subprocess.run(["umount", STICK], check=False)
-                break
+            break
     raise install.UpdateError("there is no bundle on a USB stick", allowed="a file *.update at the top of the stick",
                               hint="plug one in, or name the file")
+
+
+def newest(paths: list[str], keys: list[bytes]) -> str:
+    """The bundle with the largest serial that this box can use; where there is none, the last by the numbers in its
+    name, so that what is wrong with it is said."""
+    def rank(path: str) -> tuple[int, list[int], str]:
+        numbers = [int(one) for one in re.findall(r"\d{1,18}", os.path.basename(path))]
+        try:
+            return Bundle(path, keys, MACHINE).serial, numbers, path
+        except (WaypostError, OSError):
+            return -1, numbers, path
+
+    return max(paths, key=rank)

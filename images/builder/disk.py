@@ -3,8 +3,7 @@
     1 boot   FAT32   128 MB
     2 slot A erofs   320 MB, filled
     3 slot B erofs   320 MB, empty until the first update
-    4 data   ext4    made by the box at its first boot, to the end of the card; the image has its first MB, empty, so
-                     that a card with an older system on it does not keep the old file system there
+    4 data   ext4    made by the box at its first boot, to the end of the card
 
 A used card holds anything. So what must be empty is part of the block map like what must be there: `bmaptool copy` and
 a plain copy leave the same card wherever somebody reads it.
@@ -22,7 +21,6 @@ from images.builder.host import BuildError, ToolsRoot
 
 SLOT_MB = 320
 FIRST_MB = 4
-DATA_MB = 1  # what the image covers of the data partition
 DISK_ID = "0x57415950"
 _MB = 1 << 20
 _BLOCK = 4096
@@ -34,7 +32,7 @@ def card(tools: ToolsRoot, fat: bytes, root: bytes, path: str) -> None:
         raise BuildError(f"the root has {len(root) >> 20} MB, a slot only {SLOT_MB}")
     slot_at = FIRST_MB + BOOT_MB
     with open(path, "wb") as file:
-        file.truncate((slot_at + 2 * SLOT_MB + DATA_MB) * _MB)
+        file.truncate((slot_at + 2 * SLOT_MB) * _MB)
     table = (f"label: dos\nlabel-id: {DISK_ID}\nunit: sectors\n"
              f"start={FIRST_MB * 2048}, size={BOOT_MB * 2048}, type=c, bootable\n"
              f"start={slot_at * 2048}, size={SLOT_MB * 2048}, type=83\n"
@@ -61,11 +59,10 @@ def _sparse(out: object, at: int, data: bytes) -> None:
 def spans(root_bytes: int) -> list[tuple[int, int]]:
     """(start, end) in bytes of what a card must have as the image has it, zeros too: all up to the end of the boot
     partition (zeros in a FAT are free clusters, and the clusters may hold the settings of the card's last owner), the
-    system, and the starts of slot B and of the data partition, where older ones would be taken for good."""
+    system, and the start of slot B, where an older one would be taken for good."""
     slot_a = FIRST_MB + BOOT_MB
-    slot_b, data = slot_a + SLOT_MB, slot_a + 2 * SLOT_MB
-    return [(0, slot_a * _MB), (slot_a * _MB, slot_a * _MB + root_bytes), (slot_b * _MB, (slot_b + 1) * _MB),
-            (data * _MB, (data + DATA_MB) * _MB)]
+    slot_b = slot_a + SLOT_MB
+    return [(0, slot_a * _MB), (slot_a * _MB, slot_a * _MB + root_bytes), (slot_b * _MB, (slot_b + 1) * _MB)]
 
 
 def bmap(path: str, whole: Sequence[tuple[int, int]] = ()) -> str:

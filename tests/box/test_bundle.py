@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import tarfile
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ import pytest
 from edge.compat import crypto
 from edge.errors import WaypostError
 from images.builder import bundle as making
-from tests.box.test_slots import Folder, boot
+from tests.box.test_slots import Folder, boot, init_settles
 from tests.cli.kit import cli, cli_json
 from tools.box import bootfs, install
 from tools.box.bundle import CONTEXT, Bundle, BundleError
@@ -73,8 +74,13 @@ class Box:
         return install.install(Bundle(path, [KEY], "aarch64"), self.facts, lambda *said: None)
 
     def untouched(self) -> bool:
+        """What decides about the next start."""
         slots = Slots(str(self.boot))
         return (slots.letter, slots.trial, slots.running) == ("a", "-", "-")
+
+    def other_untouched(self) -> bool:
+        """The other system as well, which may be the last one on a worn card."""
+        return self.untouched() and not any(self.slot_b.read_bytes()) and (self.boot / "slot-b" / "old").exists()
 
 
 @pytest.fixture
@@ -106,6 +112,74 @@ def test_a_system_that_does_not_fit_is_refused(tmp_path: pathlib.Path, box: Box)
     with pytest.raises(install.UpdateError, match="needs 3 MB, the slot has 1 MB"):
         box.install(make(tmp_path))
     assert box.untouched()
+
+
+def test_boot_files_that_do_not_fit_are_refused(tmp_path: pathlib.Path, box: Box, monkeypatch: pytest.MonkeyPatch
+                                                ) -> None:
+    path = make(tmp_path)
+    real = os.statvfs
+    for free, fits in ((9, False), (10, True)):  # in clusters of 4 KiB; the old system's single one comes back
+        def statvfs(path: str, free: int = free) -> os.statvfs_result:
+            facts = list(real(path))
+            facts[1], facts[4] = 4096, free
+            return os.statvfs_result(facts)
+
+        monkeypatch.setattr(install.os, "statvfs", statvfs)
+        if fits:
+            assert box.install(path) == "b"
+        else:
+            with pytest.raises(install.UpdateError, match="its kernel needs 0 MB, the boot partition has"):
+                box.install(path)
+            assert box.other_untouched()
+
+
+def test_the_kernel_is_on_the_card_before_it_can_start(tmp_path: pathlib.Path, box: Box,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the name of its folder, which is not flushed with the files in it."""
+    flushed: list[str] = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        flushed.append(os.path.relpath(os.readlink(f"/proc/self/fd/{fd}"), box.boot))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    box.install(make(tmp_path))
+    at = flushed.index("slots.txt")
+    assert {"slot-b", ".", "slot-b/vmlinuz", "slot-b/system.txt"} <= set(flushed[:at])
+    assert flushed[at:] == ["slots.txt", "config.txt"]
+
+
+@pytest.mark.skipif(shutil.which("busybox") is None, reason="busybox is not installed")
+def test_cut_off_at_any_step_a_whole_system_starts(tmp_path: pathlib.Path, box: Box, monkeypatch: pytest.MonkeyPatch
+                                                   ) -> None:
+    """Each time that something is made sure of on the card is the last; then init starts what the letter says."""
+    path, real = make(tmp_path), os.fsync
+    left = 0
+
+    def fsync(fd: int) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for n in range(100):
+        left = n
+        shutil.rmtree(box.boot / "slot-b", ignore_errors=True)
+        box.slot_b.write_bytes(bytes(4 << 20))
+        try:
+            box.install(path)
+            break
+        except KeyboardInterrupt:
+            started = Slots(str(box.boot)).letter
+            said = init_settles(box.boot, started)
+            whole = box.slot_b.read_bytes()[:len(ROOT_DATA)] == ROOT_DATA and (box.boot / "slot-b" / "x.dtb").exists()
+            assert started == "a" or whole and "on trial" in said, n
+            init_settles(box.boot, "a")
+            assert box.untouched()
+    assert n > 9 and Slots(str(box.boot)).trial == "b"
 
 
 def test_a_worn_card_is_noticed(tmp_path: pathlib.Path, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,11 +220,78 @@ def test_a_changed_manifest_is_refused(tmp_path: pathlib.Path) -> None:
     ("files", [{"name": "../../etc/passwd", "bytes": 1, "sha256": ""}], "a part called '../../etc/passwd'"),
     ("files", 7, "this box can't use such a bundle"),
     ("serial", "x", "no version"),
+    ("machine", [], "no machine"),
+    ("files", [{"name": "root.erofs", "bytes": 1}], "this box can't use such a bundle: 'sha256'"),
+    ("files", [{"name": "root.erofs", "bytes": 1, "sha256": 5}], "no hash of root.erofs"),
+    ("files", [{"name": "root.erofs", "bytes": 1.5, "sha256": ""}], "a part called 'root.erofs'"),
+    ("files", [{"name": "boot/cmdline.txt", "bytes": 5000, "sha256": ""}], "boot/cmdline.txt has 5000 bytes"),
+    ("files", [{"name": f"boot/{n}", "bytes": 100 << 20, "sha256": ""} for n in ("vmlinuz", "x")]
+     + [{"name": "root.erofs", "bytes": 300 << 20, "sha256": ""}], "its boot files have more than 128 MB"),
 ])
 def test_a_signed_bundle_for_others_is_refused(tmp_path: pathlib.Path, key: str, value: object, said: str) -> None:
     with pytest.raises(BundleError) as caught:
         Bundle(remade(make(tmp_path), _edited(key, value), SEED), [KEY], "aarch64")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [b"[" * 60000, b"{}", b"[]", b"7", b"\xff", b"1" * 5000])
+def test_a_signed_manifest_that_is_none_is_refused(tmp_path: pathlib.Path, text: bytes) -> None:
+    path = remade(make(tmp_path), lambda name, data: (name, text if name == "manifest.json" else data), SEED)
+    with pytest.raises(BundleError, match="this box can't use such a bundle"):
+        Bundle(path, [KEY], "aarch64")
+
+
+def test_a_signed_manifest_without_a_machine_is_refused(tmp_path: pathlib.Path) -> None:
+    def without(name: str, data: bytes) -> tuple[str, bytes]:
+        if name == "manifest.json":
+            facts = json.loads(data)
+            del facts["machine"]
+            data = json.dumps(facts).encode()
+        return name, data
+
+    with pytest.raises(BundleError, match="this box can't use such a bundle: 'machine'"):
+        Bundle(remade(make(tmp_path), without, SEED), [KEY], "aarch64")
+
+
+def _with_root(path: str, entry: tarfile.TarInfo, data: bytes = b"") -> str:
+    """The bundle with another member in the place of its system."""
+    with tarfile.open(path) as tar:
+        parts = [(member, tar.extractfile(member)) for member in tar]
+        kept = [(member, file.read()) for member, file in parts if file is not None and member.name != "root.erofs"]
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
+        for member, raw in kept:
+            tar.addfile(member, io.BytesIO(raw))
+        tar.fileobj.write(entry.tobuf(tarfile.GNU_FORMAT) + data)  # type: ignore[union-attr]
+    return path
+
+
+@pytest.mark.parametrize(("kind", "size", "said"), [
+    (tarfile.SYMTYPE, 0, "no plain file"),
+    (tarfile.LNKTYPE, 0, "no plain file"),
+    (tarfile.GNUTYPE_SPARSE, 1 << 50, "no plain file"),
+    (tarfile.XHDTYPE, 3 << 30, "no plain file"),
+    (tarfile.GNUTYPE_LONGNAME, 3 << 30, "no plain file"),
+    (tarfile.REGTYPE, 1 << 50, "no plain file"),
+    (tarfile.REGTYPE, 3 << 30, "it has 3221225472 bytes, not 3145728"),
+    (tarfile.REGTYPE, 0, "it has 0 bytes, not 3145728"),
+])
+def test_a_part_that_is_something_else_is_refused(tmp_path: pathlib.Path, box: Box, kind: bytes, size: int,
+                                                  said: str) -> None:
+    entry = tarfile.TarInfo("root.erofs")
+    entry.type, entry.size, entry.linkname = kind, size, "root.erofs" * (kind in (tarfile.SYMTYPE, tarfile.LNKTYPE))
+    path = _with_root(make(tmp_path), entry, bytes(4096))
+    with pytest.raises(BundleError, match=said):
+        box.install(path)
+    assert box.other_untouched()
+    code, _, err = cli("--dir", tmp_path, "update", "check", path, "--key", KEY.hex())
+    assert code == 1 and said in err
+
+
+def test_no_more_of_a_part_is_read_than_is_signed(tmp_path: pathlib.Path) -> None:
+    bundle = Bundle(make(tmp_path), [KEY], "aarch64")
+    bundle.files = [(name, size // 2, said) for name, size, said in bundle.files]
+    with pytest.raises(BundleError, match="bytes, not"):
+        list(bundle.part("root.erofs"))
 
 
 @pytest.mark.parametrize("name", ["root.erofs", "boot/vmlinuz", "boot/x.dtb"])
@@ -160,14 +301,24 @@ def test_a_damaged_part_is_refused_and_nothing_starts_it(tmp_path: pathlib.Path,
 
     with pytest.raises(BundleError, match=f"its part {name} is damaged"):
         box.install(remade(make(tmp_path), flip))
-    assert box.untouched()
+    assert box.other_untouched()
+
+
+def test_a_part_that_is_damaged_later_does_not_start(tmp_path: pathlib.Path, box: Box, monkeypatch: pytest.MonkeyPatch
+                                                     ) -> None:
+    """A stick that reads differently the second time."""
+    monkeypatch.setattr(Bundle, "verify", lambda *said: None)
+    path = remade(make(tmp_path), lambda name, data: (name, data[:-1] + b"x" if name == "root.erofs" else data))
+    with pytest.raises(BundleError, match="damaged"):
+        box.install(path)
+    assert box.untouched() and not box.other_untouched()
 
 
 def test_a_missing_part_is_refused(tmp_path: pathlib.Path, box: Box) -> None:
     path = remade(make(tmp_path), lambda name, data: None if name == "boot/initrd.img" else (name, data))
     with pytest.raises(BundleError, match="boot/initrd.img can't be read"):
         box.install(path)
-    assert box.untouched()
+    assert box.other_untouched()
 
 
 def test_cut_short_at_any_place_is_refused(tmp_path: pathlib.Path, box: Box) -> None:
@@ -177,7 +328,7 @@ def test_cut_short_at_any_place_is_refused(tmp_path: pathlib.Path, box: Box) -> 
         path.write_bytes(whole[:size])
         with pytest.raises(WaypostError):
             box.install(str(path))
-        assert box.untouched()
+        assert box.other_untouched()
 
 
 def test_random_bytes_are_no_bundle(tmp_path: pathlib.Path) -> None:
@@ -200,4 +351,4 @@ def test_check_says_what_it_is(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize("verb", [("status",), ("apply", "x.update")])
 def test_elsewhere_than_on_the_image_it_says_so(tmp_path: pathlib.Path, verb: tuple[str, ...]) -> None:
     code, _, err = cli("--dir", tmp_path, "update", *verb)
-    assert code == 1 and "does not run the Waypost image" in err and "pip install" in err
+    assert code == 1 and "does not run the Waypost image" in err and "git pull" in err

@@ -33,7 +33,7 @@ def facts(path: str = FACTS) -> dict[str, str]:
             return dict(line.strip().split("=", 1) for line in file if "=" in line)
     except OSError:
         raise BoxError("this machine does not run the Waypost image", where=path,
-                       hint="elsewhere update as with any Python package: pip install --upgrade waypost") from None
+                       hint="elsewhere it runs from a checkout (README.md): git pull, then make run") from None
 
 
 @contextlib.contextmanager

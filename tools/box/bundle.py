@@ -6,7 +6,8 @@
             boot/NAME       what the slot's folder on the boot partition holds
 
 Nothing of a bundle is used before its manifest is signed by a key that the box trusts, and no part before its hash is
-right. It decides only whether a bundle is good; tools/box/install.py puts it where it belongs.
+right. Of tar only plain headers are understood, as many as the manifest has parts: a link, a sparse file or an extended
+header is no part. It decides only whether a bundle is good; tools/box/install.py puts it where it belongs.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from edge.errors import WaypostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from typing import Any
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any, BinaryIO
 
 CONTEXT = b"waypost-update-1\0"
 KIND = "waypost-update"
 MANIFEST_BYTES_MAX = 65536
 PIECE_BYTES = 1 << 20
+BOOT_BYTES_MAX = 128 << 20  # the boot partition's size: what all boot/ parts together must fit into
+TEMPLATE, TEMPLATE_BYTES_MAX = "boot/cmdline.txt", 4096  # the part that is changed before it is written
 _NAME = re.compile(r"root\.erofs|boot/[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -44,10 +47,11 @@ class Bundle:
         """Open and verify. keys: public keys that may sign; machine: as `uname -m`. Raises BundleError."""
         self.path = path
         try:
-            with tarfile.open(path, "r:") as tar:
-                manifest = _member(tar, "manifest.json", MANIFEST_BYTES_MAX)
-                signature = _member(tar, "manifest.sig", 64)
-        except (tarfile.TarError, EOFError, ValueError) as error:
+            with open(path, "rb") as file:
+                members = _members(file, 2)
+                manifest = _whole(file, next(members), "manifest.json", MANIFEST_BYTES_MAX)
+                signature = _whole(file, next(members), "manifest.sig", 64)
+        except (tarfile.TarError, StopIteration, ValueError) as error:
             raise BundleError(f"this is no update bundle: {error}", where=path,
                               hint="fetch it again; its name ends in .update") from None
         signer = next((key for key in keys if crypto.verify(key, CONTEXT + manifest, signature)), None)
@@ -69,34 +73,55 @@ class Bundle:
             if facts["format"] != 1 or facts["kind"] != KIND:
                 raise ValueError(f"format {facts['format']} of {facts['kind']}")
             for one in facts["files"]:
-                if not _NAME.fullmatch(one["name"]) or not 0 <= one["bytes"] < 1 << 32:
+                if not _NAME.fullmatch(one["name"]) or type(one["bytes"]) is not int or not 0 <= one["bytes"] < 1 << 32:
                     raise ValueError(f"a part called {one['name']!r}")
+                if not isinstance(one["sha256"], str):
+                    raise ValueError(f"no hash of {one['name']}")
+                if one["name"] == TEMPLATE and one["bytes"] > TEMPLATE_BYTES_MAX:
+                    raise ValueError(f"{TEMPLATE} has {one['bytes']} bytes")
             names = [one["name"] for one in facts["files"]]
+            if sum(one["bytes"] for one in facts["files"] if one["name"] != "root.erofs") > BOOT_BYTES_MAX:
+                raise ValueError(f"its boot files have more than {BOOT_BYTES_MAX >> 20} MB")
             if "root.erofs" not in names or "boot/vmlinuz" not in names or len(set(names)) != len(names):
                 raise ValueError("parts are missing or doubled")
-            if not isinstance(facts["version"], str) or not isinstance(facts["serial"], int):
+            if not isinstance(facts["version"], str) or type(facts["serial"]) is not int:
                 raise ValueError("no version")
-        except (ValueError, KeyError, TypeError) as error:
+            if not isinstance(facts["machine"], str):
+                raise ValueError("no machine")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BundleError(f"this box can't use such a bundle: {error}", where=self.path,
                               hint="it may be for a newer box: update to a version between") from None
         return facts
 
     def part(self, name: str) -> Iterator[bytes]:
-        """The bytes of one part, in pieces of at most 1 MiB. Raises BundleError at its end if they are not right."""
+        """The bytes of one part, in pieces of at most 1 MiB, never more than the manifest says. Raises BundleError at
+        its end if they are not right."""
         size, wanted = next((size, said) for one, size, said in self.files if one == name)
-        digest, got = hashlib.sha256(), 0
-        try:
-            with tarfile.open(self.path, "r:") as tar:
-                file = tar.extractfile(tar.getmember(name))
-                while file is not None and (piece := file.read(PIECE_BYTES)):
-                    digest.update(piece)
-                    got += len(piece)
-                    yield piece
-        except (tarfile.TarError, KeyError, EOFError) as error:
-            raise BundleError(f"its part {name} can't be read: {error}", where=self.path,
-                              hint="it was cut short or damaged: fetch it again") from None
-        if got != size or digest.hexdigest() != wanted:
-            raise BundleError(f"its part {name} is damaged", where=self.path, hint="fetch it again")
+        digest, left = hashlib.sha256(), size
+        with open(self.path, "rb") as file:
+            try:
+                member = next(one for one in _members(file, 2 + len(self.files)) if one.name == name)
+                if member.size != size:
+                    raise ValueError(f"it has {member.size} bytes, not {size}")
+            except (tarfile.TarError, StopIteration, ValueError) as error:
+                raise BundleError(f"its part {name} can't be read: {error or 'it is not there'}", where=self.path,
+                                  hint="it was cut short or damaged: fetch it again") from None
+            file.seek(member.offset_data)
+            while left and (piece := file.read(min(PIECE_BYTES, left))):
+                digest.update(piece)
+                left -= len(piece)
+                yield piece
+        if left or digest.hexdigest() != wanted:
+            raise BundleError(f"its part {name} is {'cut short' if left else 'damaged'}", where=self.path,
+                              hint="fetch it again")
+
+    def verify(self, progress: Callable[[str, int, int], None] = lambda *said: None) -> None:
+        """Read every part and compare its hash. Raises BundleError."""
+        size, done = sum(one[1] for one in self.files), 0
+        for name, _, _ in self.files:
+            for piece in self.part(name):
+                done += len(piece)
+                progress("reading", done, size)
 
 
 def manifest(version: str, serial: int, machine: str, files: list[tuple[str, int, str]]) -> bytes:
@@ -106,9 +131,22 @@ def manifest(version: str, serial: int, machine: str, files: list[tuple[str, int
                        "files": rows}, indent=1).encode() + b"\n"
 
 
-def _member(tar: tarfile.TarFile, name: str, size_max: int) -> bytes:
-    member = tar.next()
-    if member is None or member.name != name or not member.isfile() or member.size > size_max:
+def _members(file: BinaryIO, n_max: int) -> Iterator[tarfile.TarInfo]:
+    """The first headers of a tar in their order, with offset_data. Raises TarError, ValueError for what is no plain
+    file: tarfile's own reader follows links, and believes what a header says of sizes."""
+    at = 0
+    for _ in range(n_max):
+        file.seek(at)
+        member = tarfile.TarInfo.frombuf(file.read(tarfile.BLOCKSIZE), "ascii", "replace")
+        if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or not 0 <= member.size < 1 << 32:
+            raise ValueError(f"{member.name[:80]!r} is no plain file of at most 4 GB")
+        member.offset_data = at + tarfile.BLOCKSIZE
+        yield member
+        at = member.offset_data - -member.size // tarfile.BLOCKSIZE * tarfile.BLOCKSIZE
+
+
+def _whole(file: BinaryIO, member: tarfile.TarInfo, name: str, size_max: int) -> bytes:
+    if member.name != name or member.size > size_max:
         raise ValueError(f"{name} is not where it belongs")
-    file = tar.extractfile(member)
-    return file.read() if file is not None else b""
+    file.seek(member.offset_data)
+    return file.read(member.size)

@@ -1,7 +1,9 @@
 """Puts an update bundle into the other slot and arranges its trial. tools/box/slots.py says how a trial goes.
 
-Order: verify the signature, write the system, read it back from the card, write and read back the boot files, and only
-then touch what decides about the next start. Cut at any point, the box starts the system that it has.
+Order: verify the signature and every part, see that there is room, write the system, read it back from the card, write
+and read back the boot files, and only then touch what decides about the next start. Cut at any point, the box starts
+the system that it has. The other slot, which on a worn card may be the only one left, is given up only for a bundle
+that was whole.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import shutil
 
 from edge.errors import WaypostError
 from tools.box import bootfs
-from tools.box.bundle import PIECE_BYTES, Bundle
+from tools.box.bundle import PIECE_BYTES, TEMPLATE, Bundle
 from tools.box.slots import NONE, Slots, other
 
 TYPE_CHECKING = False
@@ -47,7 +49,8 @@ def partition(facts: dict[str, str], slot: str) -> str:
 
 def install(bundle: Bundle, facts: dict[str, str], progress: Callable[[str, int, int], None]) -> str:
     """Write the bundle into the slot that does not run and arrange its trial; the slot's letter. The next start is the
-    trial. Raises UpdateError, BundleError, OSError: then the box is as it was, but for the other slot."""
+    trial. Raises UpdateError, BundleError: then the box is as it was; but for the other slot where the card is worn or
+    the file can't be read a second time (OSError)."""
     slot = other(facts["slot"])
     with bootfs.mounted(True) as folder:
         slots = Slots(folder)
@@ -57,11 +60,31 @@ def install(bundle: Bundle, facts: dict[str, str], progress: Callable[[str, int,
             raise UpdateError("the next start is another system already", hint="restart the box first")
         device = partition(facts, slot)
         size, wanted = next((size, said) for name, size, said in bundle.files if name == "root.erofs")
+        place = os.path.join(folder, f"slot-{slot}")
+        see_room(device, size, place, bundle)
+        bundle.verify(progress)
         write_device(device, bundle, size, wanted, progress)
-        write_boot(os.path.join(folder, f"slot-{slot}"), bundle, slot)
+        write_boot(place, bundle, slot)
         slots.put_state(trial=slot)
         slots.put_letter(slot)
     return slot
+
+
+def see_room(device: str, size: int, folder: str, bundle: Bundle) -> None:
+    """Raise UpdateError where the slot's partition or the boot partition has no room for the bundle."""
+    with open(device, "rb") as file:
+        room = file.seek(0, os.SEEK_END)
+    if room < size:
+        raise UpdateError(f"the system needs {size >> 20} MB, the slot has {room >> 20} MB", where=device)
+    facts = os.statvfs(os.path.dirname(folder))
+    unit = facts.f_frsize
+    old = [os.path.join(where, name) for where, _, names in os.walk(folder) for name in names]
+    free = facts.f_bavail + sum(-(-os.path.getsize(one) // unit) for one in old)
+    needed = sum(-(-bytes_ // unit) + 1 for name, bytes_, _ in bundle.files if name.startswith("boot/"))
+    if needed > free:
+        raise UpdateError(f"its kernel needs {needed * unit >> 20} MB, the boot partition has {free * unit >> 20} MB",
+                          where=folder, hint="take away what somebody else has put there; if nobody has, a power cut may "
+                          "have left room that belongs to no file: check the partition on another computer")
 
 
 def write_device(device: str, bundle: Bundle, size: int, wanted: str,
@@ -69,10 +92,6 @@ def write_device(device: str, bundle: Bundle, size: int, wanted: str,
     """The bundle's system into a partition, read back and compared. Raises UpdateError."""
     fd = os.open(device, os.O_RDWR | os.O_CLOEXEC)
     try:
-        room = os.lseek(fd, 0, os.SEEK_END)
-        if room < size:
-            raise UpdateError(f"the system needs {size >> 20} MB, the slot has {room >> 20} MB", where=device)
-        os.lseek(fd, 0, os.SEEK_SET)
         done = 0
         for piece in bundle.part("root.erofs"):
             view = memoryview(piece)
@@ -98,21 +117,32 @@ def write_device(device: str, bundle: Bundle, size: int, wanted: str,
 
 
 def write_boot(folder: str, bundle: Bundle, slot: str) -> None:
-    """The boot files of a slot. Raises UpdateError where they don't read back."""
+    """The boot files of a slot, on the card with their names when this returns. Raises UpdateError where they don't
+    read back."""
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     for name, _, _ in bundle.files:
         if not name.startswith("boot/"):
             continue
-        data = b"".join(bundle.part(name))
-        if name == "boot/cmdline.txt":
-            data = data.replace(b"@SLOT@", slot.encode())
         path = os.path.join(folder, name.removeprefix("boot/"))
+        digest = hashlib.sha256()
         with open(path, "wb") as file:
-            file.write(data)
+            for piece in [_filled(bundle, slot)] if name == TEMPLATE else bundle.part(name):
+                digest.update(piece)
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         with open(path, "rb") as file:
-            if file.read() != data:
+            if hashlib.file_digest(file, "sha256").digest() != digest.digest():
                 raise UpdateError("what was written reads back differently: the card is worn", where=path)
+    for path in (folder, os.path.dirname(folder)):  # a file's own fsync leaves the name of its folder in memory
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _filled(bundle: Bundle, slot: str) -> bytes:
+    return b"".join(bundle.part(TEMPLATE)).replace(b"@SLOT@", slot.encode())
