@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 BYTES_MAX = 262144
 NAME_PARTS_MAX, NAME_CHARS_MAX, NESTED_MAX = 8, 128, 8  # of a name with its dots; of lists and tables in each other
 _GRAMMAR = 'a setting is a line NAME = VALUE under its [heading]; text stands in straight "quotes"'
-_NEAR = 64  # characters of a file by which an encoding without a mark is recognised
 _MARKS = ((b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"),
           (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
 _PIECE = re.compile(r"""\"{3}|'{3}|["'#\n.=,\[\]{}]""")
@@ -105,13 +104,11 @@ def _decode(path: str, raw: bytes) -> tuple[str, str]:
 
 
 def _by_nulls(raw: bytes) -> str:
-    """UTF-16 without a mark: most letters of a settings file are ASCII, so that every other byte is NUL."""
-    even, odd = raw[:2 * _NEAR:2], raw[1:2 * _NEAR:2]
-    if odd.count(0) * 4 > len(odd) * 3 and not even.count(0):
+    """UTF-16 without a mark: of its ASCII letters every other byte is NUL, and UTF-8 text has none."""
+    even, odd = raw[::2].count(0), raw[1::2].count(0)
+    if odd > 10 * even:
         return "utf-16-le"
-    if even.count(0) * 4 > len(even) * 3 and not odd.count(0):
-        return "utf-16-be"
-    return ""
+    return "utf-16-be" if even > 10 * odd else ""
 
 
 def _refuse_monsters(path: str, text: str) -> None:
@@ -165,6 +162,11 @@ def _explained(path: str, text: str, said: str) -> ConfigError:
     if zero:
         return ConfigError("a number can't begin with 0", where=f"{path}:{line}:{zero.start(1) + 1}",
                            hint='where these are digits of a name, such as a PIN, put them in "quotes"')
+    letter = shown[column - 1:column]
+    if letter and not letter.isprintable() and letter != "\t":
+        message = f"an invisible character stands here (U+{ord(letter):04X})"
+    if message.startswith(("Cannot overwrite", "Cannot declare")):
+        message = "this setting or heading stands twice"
     hint = _GRAMMAR
     if "Unescaped" in message or "hex value" in message:
         hint = "write \\\\ for a \\, or put the text between single quotes: '...'"

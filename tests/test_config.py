@@ -152,7 +152,7 @@ def test_every_key_has_help_and_a_default_that_is_allowed() -> None:
 
 
 @pytest.mark.parametrize("raw", [
-    TEXT.encode("utf-16-le"), TEXT.encode("utf-16-be"), TEXT.encode("utf-32"),
+    TEXT.encode("utf-16-le"), ("# 图书馆的设置\n" * 40 + TEXT).encode("utf-16-be"), TEXT.encode("utf-32"),
     b"\x00\x00\xfe\xff" + TEXT.encode("utf-32-be"),
 ], ids=["utf-16-le without mark", "utf-16-be without mark", "utf-32", "utf-32-be"])
 def test_encodings_that_few_editors_write(tmp_path: pathlib.Path, raw: bytes) -> None:
@@ -185,7 +185,9 @@ def test_curly_quotes_within_a_text_are_right(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(("line", "said"), [
-    ("pin = 0123", "a number can't begin with 0"), ('password = "a\\w c"', "write \\\\ for a \\"),
+    ("pin = 0123", "a number can't begin with 0"), ("a\u00a0= 1", "2:2: an invisible character stands here (U+00A0)"),
+    ("a = 1\nb = 2\na = 3", "4:6: this setting or heading stands twice"), ("\x1a", "2:1: an invisible character"),
+    ('password = "a\\w c"', "write \\\\ for a \\"),
 ])
 def test_what_people_stumble_over_is_explained(tmp_path: pathlib.Path, line: str, said: str) -> None:
     assert said in str(load(tmp_path, f"[x]\n{line}\n")[1][0])

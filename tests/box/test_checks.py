@@ -15,11 +15,13 @@ from tools.box import checks
 def root(tmp_path: pathlib.Path) -> str:
     (tmp_path / "usr/share/zoneinfo/Europe").mkdir(parents=True)
     (tmp_path / "usr/share/zoneinfo/Europe/Berlin").write_bytes(b"TZif")
+    (tmp_path / "usr/share/zoneinfo/leapseconds").write_bytes(b"# no zone")
     return str(tmp_path)
 
 
 @pytest.mark.parametrize(("text", "wanted"), [
     ('[lora]\nenabled = true\nregion = "EU999"', ['w:3:1: lora.region can\'t be "EU999": no law is known for it']),
+    ('[node]\ntime_zone = "leapseconds"', ["w:2:1: node.time_zone can't be"]),
     ('[node]\ntime_zone = "Europe/Atlantis"', ['w:2:1: node.time_zone can\'t be "Europe/Atlantis"']),
     ('[node]\nboard = "pi-9"', ['w:2:1: node.board can\'t be "pi-9"; allowed: auto, generic']),
     ('[net]\nwifi = "client"\nssid = "x"', ["w:2:1: net.country is missing"]),

@@ -80,6 +80,12 @@ def test_an_empty_or_missing_file_leaves_the_last_settings(node: pathlib.Path, r
     assert "the settings of the last start are used" in problems[0]
 
 
+def test_of_two_broken_files_the_newer_is_told_alone(box: pathlib.Path) -> None:
+    assert "waypost.toml:2:8" in started(box, b"[node]\nname = x\n")[0]
+    errors, _ = started(box, b"[node]\n\n\nname = x\n")
+    assert "waypost.toml:4:8" in errors and ":2:8" not in errors and "last start" not in errors
+
+
 def test_comments_alone_take_all_settings_back(node: pathlib.Path) -> None:
     taken(node, GOOD.encode())
     problems, settings, found = taken(node, b"# nothing\r\n")

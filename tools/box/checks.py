@@ -65,9 +65,17 @@ def zone_problem(zone: str, root: str) -> str:
         return ""
     if _ZONE.fullmatch(zone):
         folder = os.path.join(root, ZONES)
-        if os.path.isfile(os.path.join(folder, zone)) or not os.path.isdir(folder):
+        if not os.path.isdir(folder) or _is_zone(os.path.join(folder, zone)):
             return ""
     return f'node.time_zone can\'t be "{zone}"; allowed: a name such as "Europe/Berlin"'
+
+
+def _is_zone(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"TZif"  # RFC 9636, 3.1
+    except OSError:
+        return False
 
 
 def said(error: ConfigError) -> str:

@@ -101,6 +101,14 @@ def read(folder: str) -> bytes:
         return b""
 
 
+def _is_toml(raw: bytes) -> bool:
+    try:
+        tomlfile.parse(config.FILE_NAME, raw)
+    except ConfigError:
+        return False
+    return not checks.blank(raw)
+
+
 def _older(directory: str) -> bytes:
     try:
         return read(directory)
@@ -114,7 +122,7 @@ def take_over(raw: bytes, directory: str) -> tuple[bytes, list[str]]:
     Gives the settings of this start, and what is wrong.
     """
     older = _older(directory)
-    if older and raw != older:
+    if _is_toml(older) and raw != older:
         keep = "the settings of the last start are used"
         try:
             tomlfile.parse(config.FILE_NAME, raw)
