@@ -15,7 +15,6 @@ from edge import keys
 from edge.errors import NotRunning, Unavailable, WaypostError
 from edge.store.lock import DirLock
 from tools import cli_show as show
-from tools.cli_run import card_trouble
 from tools.doctor_host import lock_holder
 from tools.log_cli import UNIT
 
@@ -59,10 +58,10 @@ def reboot(args: argparse.Namespace) -> int:
 
 def factory_reset(args: argparse.Namespace) -> int:
     """waypost factory-reset"""
-    if args.yes and card_trouble():
+    if args.yes:
         from tools.box import data
 
-        data.make_anew()
+        data.forget()
     if not os.path.lexists(os.path.join(args.dir, keys.FILE_NAME)):
         raise NotRunning("no node has its home there, so there is nothing to forget", where=args.dir)
     names = sorted(name for name in os.listdir(args.dir) if name not in (CONFIG_NAME, LOCK_NAME))

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from tests.cli.kit import cli
-from tools import restart_cli
+from tools import cli_run, restart_cli
 from tools.box import data
 from tools.box.bootfs import BoxError
 
@@ -15,7 +15,7 @@ from tools.box.bootfs import BoxError
 def test_factory_reset_gives_up_a_partition_that_is_of_no_use(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
                                                               ) -> None:
     state, script, home = tmp_path / "state", tmp_path / "script", tmp_path / "home"
-    monkeypatch.setattr("tools.cli_run.CARD_STATE", str(state))
+    monkeypatch.setattr(cli_run, "CARD_STATE", str(state))
     monkeypatch.setattr(data, "SCRIPT", str(script))
     monkeypatch.setattr(restart_cli, "has_service", lambda: False)
     script.write_text(f"#!/bin/sh\necho $1 >>{tmp_path}/called\n")
@@ -33,4 +33,4 @@ def test_factory_reset_gives_up_a_partition_that_is_of_no_use(tmp_path: pathlib.
     assert reset("--yes") == 0 and (tmp_path / "called").read_text() == "anew\n"
     script.write_text("#!/bin/sh\necho it is worn\nexit 1\n")
     with pytest.raises(BoxError, match="can't be made anew: it is worn"):
-        data.make_anew()
+        data.forget()

@@ -107,12 +107,22 @@ def test_the_first_start_makes_it_and_the_next_ones_take_it_up(card: Card) -> No
     assert re.findall("UUID.*", card.run("debugfs", "-R", "stats", str(card.data))) == re.findall("UUID.*", before)
 
 
+def test_a_card_that_no_partition_can_be_made_on(card: Card) -> None:
+    card.stub("partx", "exit 1")
+    card.start()
+    assert card.state == "memory: no data partition can be made on it"
+    (card.folder / "sys/disk3/size").unlink()
+    (card.folder / "run/data-state").unlink()
+    card.start()
+    assert card.state == "memory: no data partition can be made on it", "the script goes on whatever is missing"
+
+
 def test_a_large_card_is_made_in_time(card: Card) -> None:
     """All inode tables are written at once, and systemd ends what takes too long; then the next start begins again."""
     card.partition("da")
     card.start()
     found = re.search(r"Inode count: +(\d+)", card.run("debugfs", "-R", "stats", str(card.data)))
-    assert found and 500 < int(found[1]) and int(found[1]) * 256 < 200 * MB // 240
+    assert found and int(found[1]) > 500 and int(found[1]) * 256 < 200 * MB // 240
     bytes_per_s, card_bytes = 10 * MB, 2 << 40  # a slow card; the largest that `waypost flash` writes
     unit = (pathlib.Path(ROOT) / "images/pi/files/etc/systemd/system/waypost-data.service").read_text()
     limit = re.search(r"TimeoutStartSec=(\d+)", unit)

@@ -1,6 +1,7 @@
 """The box's data partition, given up by a person: images/pi/files/usr/lib/waypost/data makes it anew at the next start.
 
-It decides nothing: the script does so only where the card can't keep data and the node runs from memory.
+It decides only that this is for a box whose card can't keep data, where the node runs from memory; a sound partition is
+never given up.
 """
 
 from __future__ import annotations
@@ -9,12 +10,18 @@ import subprocess
 import sys
 
 from tools.box.bootfs import BoxError
+from tools.cli_run import card_trouble
 
 SCRIPT = "/usr/lib/waypost/data"
 
 
-def make_anew() -> None:
-    """Have the partition made anew at the next start; says so on stderr. Raises BoxError where the card refuses."""
+def forget() -> None:
+    """Where the card can't keep data, have its data partition made anew at the next start, and say so on stderr.
+
+    Raises BoxError where the card refuses.
+    """
+    if not card_trouble():
+        return
     done = subprocess.run([SCRIPT, "anew"], capture_output=True, text=True, check=False)
     said = (done.stdout + done.stderr).strip()
     if done.returncode:

@@ -83,8 +83,8 @@ def see_room(device: str, size: int, folder: str, bundle: Bundle) -> None:
     needed = sum(-(-bytes_ // unit) + 1 for name, bytes_, _ in bundle.files if name.startswith("boot/"))
     if needed > free:
         raise UpdateError(f"its kernel needs {needed * unit >> 20} MB, the boot partition has {free * unit >> 20} MB",
-                          where=folder, hint="take away what somebody else has put there; if nobody has, a power cut may "
-                          "have left room that belongs to no file: check the partition on another computer")
+                          where=folder, hint="take away what somebody else has put there; if nobody has, a power cut "
+                          "may have left room that belongs to no file: check the partition on another computer")
 
 
 def write_device(device: str, bundle: Bundle, size: int, wanted: str,
