@@ -250,7 +250,8 @@ def check(key: Key, value: Any, where: str) -> Any:
         said = "is not right" if key.kind in _HIDDEN else f"can't be {_shown(value)}"
         if key.kind == "policy" and shown:
             said = f"is not right: {shown[:300]}"
-        hint = {"secret": "waypost keys --new-community-key prints a fresh one",
+        hint = {"pin": 'for example pin = "2468"; until then nobody gets in',
+                "secret": "waypost keys --new-community-key prints a fresh one",
                 "channel_key": "waypost radio setup --channel NAME --psk random makes one"}.get(key.kind, "")
         raise ConfigError(f"{key.name} {said}", where=where, allowed=key.allowed(), hint=hint)
     return shown
@@ -327,7 +328,8 @@ def _close(path: str, links: bool, console: bool, values: dict[str, Any], proble
         problems.append(ConfigError("every link is off until the community key can be read", where=path))
     if console:
         values["console.pin"] = LOCKED
-        problems.append(ConfigError("the console is locked until its PIN can be read", where=path))
+        problems.append(ConfigError("the console is locked until its PIN can be read", where=path,
+                                    hint="mend console.pin in this file"))
 
 
 def _line_of(place: str) -> tuple[int, int]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pathlib
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from edge.errors import ConfigError
 from tests.conftest import ROOT
 from tools import run_body
 from tools.dev import docs_boards
+from tools.run import Run
 
 BAD = pathlib.Path(ROOT, "tests", "data", "boards-bad")
 LINK = '[[link]]\nname = "lan"\ndriver = "radios.lan.driver:LanDriver"\nconfig = "lan"\n'
@@ -133,3 +136,11 @@ def test_an_unknown_board_says_which_there_are() -> None:
     assert "did you mean generic" in str(caught.value)
     with pytest.raises(ConfigError):
         loader.load("../boards/generic")
+
+
+def test_a_class_that_is_no_driver_is_told_and_the_node_goes_on() -> None:
+    told: list[tuple[str, ...]] = []
+    node = SimpleNamespace(trouble=lambda *words: told.append(words), key=bytes(32))
+    run: Any = SimpleNamespace(node=node, config=filled())
+    assert Run._driver(run, "lan", "radios.session_driver:SessionDriver", {}, bytes(32)) is None
+    assert told[0][:2] == ("lan", "missing") and "is no driver" in told[0][2]

@@ -241,7 +241,11 @@ class Run:
         except (ImportError, AttributeError) as error:
             self.node.trouble(name, "missing", f"the driver {dotted} can't be loaded: {error}")
             return None
-        driver: Driver = kind(settings, seed, self.node.key, self.config.community_key(), self.node, name)
+        try:
+            driver: Driver = kind(settings, seed, self.node.key, self.config.community_key(), self.node, name)
+        except TypeError as error:  # a class of another kind, named by a board file
+            self.node.trouble(name, "missing", f"{dotted} is no driver: {error}")
+            return None
         return driver
 
     def _send(self, link: str, handle: bytes, lane: int, frame: bytes) -> bool:
