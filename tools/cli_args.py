@@ -31,12 +31,16 @@ class UsageError(WaypostError):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse that raises UsageError and knows what was probably meant."""
+    """argparse that raises UsageError and knows what was probably meant. elsewhere: {word: where that is to be had}."""
+
+    elsewhere: dict[str, str] = {}
 
     def error(self, message: str) -> NoReturn:
         hint = f"{self.prog} --help"
         wrong = re.match(r"argument (.*): invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL)
         if wrong:
+            if wrong[2] in self.elsewhere:
+                raise UsageError(f'no such {wrong[1].lower()}: "{wrong[2]}"', hint=self.elsewhere[wrong[2]])
             from difflib import get_close_matches
 
             choices = re.findall(r"'([^']*)'", wrong[3])
@@ -132,6 +136,8 @@ def _send(parser: argparse.ArgumentParser) -> None:
 
 
 def _board(parser: argparse.ArgumentParser) -> None:
+    if isinstance(parser, Parser):
+        parser.elsewhere = {word: f"the machine's own board is `waypost hardware {word}`" for word in ("show", "check")}
     verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True, parser_class=Parser)
     post = verbs.add_parser("post", help="put a notice on the board", allow_abbrev=False)
     post.add_argument("text", metavar="TEXT", help="what to say; - reads standard input")
@@ -227,6 +233,7 @@ _COMMANDS = (
     ("time", "tools.machine_cli:time_", "the clock, and how sure it is", None),
     ("net", "tools.machine_cli:net", "network interfaces, addresses, the way out", None),
     ("log", "tools.log_cli:run", "the last lines of the node's log", None),
+    ("repair", "tools.repair_cli:run", "mend what can be mended by itself: modes, owners, a damaged database", None),
     ("restart", "tools.restart_cli:restart", "restart the node", None),
     ("reboot", "tools.restart_cli:reboot", "restart the machine", None),
     ("factory-reset", "tools.restart_cli:factory_reset", "forget everything but waypost.toml", None),
