@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 def examine(directory: str, overrides: list[str]) -> list[Finding]:
     """All findings, in the order in which a person should mend them."""
     config, about_config = _config(directory, overrides)
-    running, about_node = _node(directory)
+    running, about_node = _node(directory, config)
     found = [*doctor_host.python(), *doctor_host.packages(), *_card(), *doctor_box.firmware(), *_directory(directory)]
     if os.path.isdir(directory) and not os.access(directory, os.R_OK | os.X_OK):
         return found  # nothing in it can be looked at, and what seems not to be there may well be
@@ -241,7 +241,7 @@ def _newest_s(path: str) -> int:
     return (int(row[0]) >> 16) if row and row[0] else 0
 
 
-def _node(directory: str) -> tuple[bool, list[Finding]]:
+def _node(directory: str, config: Config) -> tuple[bool, list[Finding]]:
     """Whether it runs, and what it says of itself."""
     from tools.client import Client
 
@@ -270,5 +270,8 @@ def _node(directory: str) -> tuple[bool, list[Finding]]:
                            "if they belong to you, give all of them the same community.key"))
     for one in facts.get("trouble", []):
         fix = STORE if one["part"] == "store" else "see waypost status"
+        if (one["part"], one["reason"]) == ("web", "listen"):
+            taken = doctor_host.owner(config["web.port"])
+            fix = f"where another program has the port{taken}, end it, or set web.port; then waypost restart"
         out.append(Finding(one["part"], BROKEN, one["text"], fix))
     return True, out

@@ -162,6 +162,27 @@ def lock_holder(path: str) -> int | None:
     return None
 
 
+def owner(port: int) -> str:
+    """Which process listens at a TCP port, as " by NAME (process ID)", as far as this user may know; else ""."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table, encoding="ascii") as file:
+                rows = [line.split() for line in file.read().splitlines()[1:]]
+        except OSError:
+            continue
+        inodes |= {row[9] for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    for pid in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
+        if wanted & _open_files(pid):
+            try:
+                with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+                    return f" by {file.read().strip()} (process {pid})"
+            except OSError:
+                pass
+    return ""
+
+
 def _flags(name: str) -> int:
     try:
         with open(f"/sys/class/net/{name}/flags", encoding="ascii") as file:
@@ -180,35 +201,15 @@ def _port(check: str, key: str, host: str, port: int) -> Finding:
             trial.listen(1)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                return Finding(check, BROKEN, f"TCP port {port} is taken{_owner(port)}",
-                               f"end that program, or set {key} to another port (0: any free one)")
+                return Finding(check, BROKEN, f"TCP port {port} is taken{owner(port)}",
+                               f"end that program, or set {key} to another port (0: any free one); then waypost "
+                               "restart")
             if error.errno == errno.EACCES:
                 return Finding(check, BROKEN, f"TCP port {port} may not be used by this user",
                                f"set {key} to 1024 or more")
             return Finding(check, BROKEN, f"can't listen on {host or 'any address'}, port {port}: {error}",
                            f"check {check}.host and {key}" if check == "web" else f"check {key}")
     return Finding(check, OK, f"TCP port {port} is free")
-
-
-def _owner(port: int) -> str:
-    """Which process listens there, as far as this user may know."""
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            with open(table, encoding="ascii") as file:
-                rows = [line.split() for line in file.read().splitlines()[1:]]
-        except OSError:
-            continue
-        inodes |= {row[9] for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
-    wanted = {f"socket:[{inode}]" for inode in inodes}
-    for pid in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
-        if wanted & _open_files(pid):
-            try:
-                with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-                    return f" by {file.read().strip()} (process {pid})"
-            except OSError:
-                pass
-    return ""
 
 
 def _open_files(pid: str) -> set[str]:
