@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -75,6 +76,18 @@ def cable(tmp_path: Path) -> Iterator[Cable]:
         one.close()
 
 
+def captured(command: str) -> str:
+    """What docs/OPERATING.md shows of a command at the console."""
+    lines = (Path(ROOT) / "docs" / "OPERATING.md").read_text(encoding="utf-8").split(f"    {PROMPT}{command}\n")[1]
+    return "\n".join(line[4:] for line in lines.split("\n\n")[0].split("\n"))
+
+
+def labels(status: str) -> set[str]:
+    """The words at the beginning of the lines of a status."""
+    return {line.split()[0].lower() for line in status.replace("\r", "").split("\n") if re.match(r"\w+ {1,9}\S", line)
+            and line[9:10] == " " or line[:10].rstrip() == "condition"}
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cable]:
     """A console whose node does not run, for tests that change nothing."""
@@ -93,6 +106,7 @@ def test_a_node_seen_through_the_cable(tmp_path: Path, cable: Cable) -> None:
         shown = cable.types("status")
         assert "Halle" in shown and node.key[:16] in shown
         assert all(len(line) <= 80 for line in cable.screen.split("\r\n"))
+        assert labels(shown) <= labels(captured("status")), "docs/OPERATING.md shows another status"
         assert json.loads(cable.types("status --json").split("\r\n")[-2])["node"] == node.key
         assert "posted as" in cable.types("board post 'Wasser gibt es am Markt'")
         assert "Wasser gibt es am Markt" in cable.types("board list")

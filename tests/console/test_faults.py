@@ -26,7 +26,7 @@ from edge import keys
 from edge.console.words import arrange, split
 from edge.store.store import Store
 from tests.conftest import ROOT
-from tests.console.test_console import Cable
+from tests.console.test_console import Cable, captured
 from tests.parts.fake_root import FakeRoot
 from tests.parts.test_hot_box import box as rooted_box
 from tests.radios.lora.emulated.air import LiveAir
@@ -208,6 +208,8 @@ def test_the_database_is_damaged(box: Box, how: str) -> None:
     path.write_bytes(data)
     said = box.says("doctor --broken")
     assert "BROKEN database" in said and "waypost backup --restore" in said and "waypost repair" in said
+    shown = " ".join(captured("doctor --broken").split()).replace("/data/waypost", str(box.home))
+    assert shown.partition("broken:")[0].replace(" ", "") in said.replace(" ", ""), "docs/OPERATING.md shows another"
     if how == "repair":
         said = box.does("waypost repair")
         aside = next(box.home.glob("waypost.db.damaged-20??-??-??-1"))

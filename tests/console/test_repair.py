@@ -202,8 +202,8 @@ class TestWhoseTheFilesAre:
         texts.mkdir(mode=0o755)
         (texts / "pack.toml").write_text('name = "water"\n')
         (texts / "boil.md").write_text("# Water\n\nBoil it for a minute.\n")
-        # a codec that zipfile wants late, for an interpreter that only root can read
-        program = "import encodings.cp437, sys; from tools.cli import main; sys.exit(main())"
+        # what is wanted late, for an interpreter that only root can read
+        program = "import encodings.cp437, encodings.utf_8_sig, sys; from tools.cli import main; sys.exit(main())"
         command = [sys.executable, "-c", program, "--dir", str(theirs), "pack"]
         subprocess.run([*command, "build", str(texts), str(texts / "water.pack")], cwd=ROOT, check=True)
         subprocess.run([*command, "add", str(texts / "water.pack")], cwd=ROOT, check=True)
