@@ -244,6 +244,7 @@ _COMMANDS = (
     ("resume", "tools.cli_emergency:resume", "let a stopped node go on", _nothing),
     ("wifi", "tools.wifi_cli:run", "what Wi-Fi this box joins or makes, and how it stands", _nothing),
     ("flash", "tools.flash:run", "write the image to an SD card, and the file that sets up the box", None),
+    ("stick", "tools.stick_cli:run", "what is on the USB stick of a box that runs the image, and where", None),
     ("update", "tools.update_cli:run", "put a new system on a box that runs the image", None),
     ("top", "tools.top:run", "watch the node", _top),
     ("trace", "tools.cli_node:trace", "show what the node did last", _trace),

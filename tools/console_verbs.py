@@ -51,6 +51,7 @@ _VERBS = (
     Verb("backup", "backup", "copy messages (or --identity) to a USB stick; --restore", when="--restore",
          question="This puts what was copied in the place of what the node has now, which is moved aside; the node "
                   "stands still for it. Type yes to go on."),
+    Verb("stick", "stick", "what is on the USB stick, and where; --out: it can be pulled out"),
     Verb("export", "export", "write messages to a USB stick, for another node"),
     Verb("import", "import", "take messages in from a USB stick"),
     Verb("update", "update", "the running version; put another one in, or go back", alone="update status", when="apply",
@@ -80,10 +81,10 @@ class Completer:
 
     def __call__(self, text: str) -> list[str]:
         """The words that may stand where `text` ends."""
-        typed = text.split(" ")[:-1]
+        typed = text.removeprefix("waypost ").split(" ")[:-1]
         if not typed:
             return [*(verb.name for verb in self._offered), "help", "exit"]
-        verb = next((one for one in self._offered if one.name == typed[0]), None)
+        verb = next((one for one in self._offered if typed[0] in (one.name, " ".join(one.words))), None)
         if verb is None:
             return [one.name for one in self._offered] if typed == ["help"] else []
         if self._words is None:

@@ -14,6 +14,8 @@ import sqlite3
 import sys
 from importlib.util import find_spec
 
+from tools.box import bootfs
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from edge.settings import Config
@@ -91,7 +93,8 @@ def packages() -> list[Finding]:
                            "apt install avahi-utils, or pip install 'waypost[mdns]'"))
     for name, use, fix in _OPTIONAL:
         if find_spec(name) is None:
-            out.append(Finding(name, NOTE, f"{name} is missing; it serves {use}", fix))
+            out.append(Finding(name, NOTE, f"{name} is missing; it serves {use}",
+                               "" if os.path.exists(bootfs.FACTS) else fix))  # an image has what it has
     return out
 
 

@@ -21,7 +21,7 @@ from edge.store import files, schema
 from edge.store.faults import is_damage
 from edge.store.lock import DirLock
 from tools import cli_show as show
-from tools import owned, restart_cli
+from tools import doctor_models, owned, restart_cli
 from tools.courier_cli import DATABASE_NAME
 
 TYPE_CHECKING = False
@@ -76,7 +76,8 @@ def faults(directory: str) -> list[Mend]:
     if os.stat(directory).st_mode & 0o022:
         found.append((f"others can write in {directory}", lambda: _close(directory, 0o700), False))
     private = [keys.FILE_NAME]
-    if config.load(directory, [])[0]["community.key"]:
+    settings = config.load(directory, [])[0]
+    if settings["community.key"]:
         private.append(config.FILE_NAME)
     for name in private:
         path = os.path.join(directory, name)
@@ -84,7 +85,9 @@ def faults(directory: str) -> list[Mend]:
             found.append((f"{path} can be read by others", partial(_close, path, 0o600), False))
     path = os.path.join(directory, SOCKET_NAME)
     if os.path.lexists(path) and not stat.S_ISSOCK(os.lstat(path).st_mode):
-        found.append((f"{path} is not a socket", lambda: _rename(os.path.join(directory, SOCKET_NAME)), True))
+        found.append((f"{path} is not a socket", partial(_rename, path), True))
+    for path in doctor_models.unreadable(directory, settings):
+        found.append((f"{path} can't be read", partial(_rename, path), False))
     said = _damage(os.path.join(directory, DATABASE_NAME))
     if said:
         found.append((f"the database is damaged: {said}", lambda: _start_fresh(directory), True))

@@ -18,8 +18,10 @@ import pytest
 
 from edge import keys
 from edge.store.store import Store
+from radios.ble.stack import Reason
 from tests.cli.kit import cli, cli_json
-from tools import cli_run, clock, doctor, doctor_host
+from tools import cli_run, clock, doctor, doctor_ble, doctor_host
+from tools.box import bootfs
 
 SETTINGS = ("--set", "web.port=0", "--set", "lan.port=0")
 
@@ -227,6 +229,19 @@ def test_optional_packages_missing_are_notes(node: pathlib.Path, monkeypatch: py
     found = findings(node)
     assert found["broken"] == []
     assert {one["check"] for one in found["note"]} >= {"mdns", "sqlite_utils", "cbor2"}
+
+
+def test_on_the_image_no_hint_needs_a_shell(node: pathlib.Path, tmp_path: pathlib.Path,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    down = [doctor_ble.finding(reason, "", "broken") for reason in (Reason.NO_BLUEZ, Reason.BLOCKED)]
+    assert "systemctl" in down[0].fix and "rfkill" in down[1].fix
+    (tmp_path / "boot").touch()
+    monkeypatch.setattr(bootfs, "FACTS", str(tmp_path / "boot"))
+    for one in (doctor_ble.finding(reason, "", "broken") for reason in (Reason.NO_BLUEZ, Reason.BLOCKED)):
+        assert one.fix.startswith("waypost reboot") and one.text
+    hide(monkeypatch, "meshtastic", "libzim", "cbor2", "llama_cpp")
+    fixes = [one.fix for one in doctor.examine(str(node), []) if "is missing" in one.text]
+    assert fixes and not any("pip" in fix for fix in fixes)
 
 
 def test_crypto_broken(node: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

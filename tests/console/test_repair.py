@@ -14,6 +14,8 @@ import pytest
 
 from edge import keys
 from edge.errors import Unavailable
+from edge.models.catalogue import END
+from edge.models.front import FOLDER
 from edge.store.lock import DirLock
 from edge.store.store import Store
 from tests.conftest import ROOT
@@ -153,6 +155,16 @@ class TestRepair:
         cli.main(["--dir", str(home), "repair", "--yes"])
         assert toml.stat().st_mode & 0o777 == 0o600
 
+    def test_a_record_of_a_model_that_is_no_record(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (home / FOLDER).mkdir()
+        (home / FOLDER / f"odd{END}").write_text("nonsense")
+        rows = said(capsys, "--dir", str(home), "doctor", "--broken")[1]
+        assert "waypost repair" in next(row["fix"] for row in rows if row["check"] == "models")
+        assert cli.main(["--dir", str(home), "repair", "--yes"]) == 0
+        capsys.readouterr()
+        assert "models" not in [row["check"] for row in said(capsys, "--dir", str(home), "doctor", "--broken")[1]]
+        assert next((home / FOLDER).glob("odd*.aside-*")).read_text() == "nonsense"
+
     @needs_root
     def test_owners(self, home: Path) -> None:
         outside = home.parent / "outside"
@@ -263,6 +275,18 @@ class TestStick:
         assert (home / keys.FILE_NAME).stat().st_mode & 0o777 == 0o600
         assert said(capsys, "--dir", str(home), "backup", "--restore")[1]["aside"].endswith("waypost.db.replaced-1")
         assert said(capsys, "--dir", str(home), "export")[0] == 0 and len(list(plugged.glob("*.courier"))) == 1
+
+    def test_what_is_on_it(self, home: Path, plugged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                           capsys: pytest.CaptureFixture[str]) -> None:
+        place = tmp_path / "place"
+        monkeypatch.setattr(stick, "SHOWN", str(place))
+        monkeypatch.setattr(stick.os.path, "ismount", lambda path: os.path.islink(path))
+        (plugged / "packs").mkdir()
+        (plugged / "packs" / "water.pack").write_text("water")
+        (plugged / ".hidden").touch()
+        rows = [{"file": f"{place}/packs/water.pack", "bytes": 5}]
+        assert said(capsys, "stick")[1] == rows and said(capsys, "stick")[1] == rows
+        assert said(capsys, "stick", "--out") == (0, []) and not place.is_symlink()
 
     def test_a_path_is_a_path(self, home: Path, plugged: Path, tmp_path: Path,
                               capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PLACE = "/run/waypost/files"
+SHOWN = "/run/media/stick"  # edge/models/sticks.py looks below /run/media
 DEVICES = ("/dev/sd[a-z][0-9]", "/dev/sd[a-z]")
 _KINDS = ("vfat", "exfat", "ext4")
 
@@ -53,6 +54,25 @@ def old_file(named: str | None, pattern: str) -> Iterator[str]:
         yield os.path.join(folder, named) if named else max(found, key=os.path.getmtime)
 
 
+def put_in() -> str:
+    """Mount a stick for reading till `take_out`; where it is then. Raises BoxError."""
+    take_out()
+    _mount(SHOWN, False)
+    return SHOWN
+
+
+def take_out() -> None:
+    """What `put_in` has mounted can be pulled out. Raises BoxError."""
+    bootfs.facts()
+    if os.geteuid():
+        raise bootfs.BoxError("only root may use a stick", hint="the console on the serial line is root")
+    if os.path.ismount(SHOWN):
+        done = subprocess.run(["umount", SHOWN], capture_output=True, text=True)
+        if done.returncode:
+            raise bootfs.BoxError(f"it is in use: {done.stderr.strip()}", where=SHOWN,
+                                  hint="wait until what is copied from it is done")
+
+
 def _on_stick(named: str | None) -> bool:
     if not is_box() and named is None:
         raise BadRequest("no file was named", where="FILE",
@@ -62,25 +82,28 @@ def _on_stick(named: str | None) -> bool:
 
 @contextlib.contextmanager
 def _mounted(writable: bool) -> Iterator[str]:
-    if os.geteuid():
-        raise bootfs.BoxError("only root may use a stick", hint="the console on the serial line is root")
-    own = bootfs.facts().get("disk", "")
-    devices = [device for pattern in DEVICES for device in sorted(glob.glob(pattern))
-               if not (own and device.startswith(own))]
-    os.makedirs(PLACE, exist_ok=True)
-    how = "rw" if writable else "ro"
-    for device, kind in ((device, kind) for device in devices for kind in _KINDS):
-        command = ["mount", "-t", kind, "-o", f"{how},nodev,nosuid,noexec", device, PLACE]
-        if subprocess.run(command, capture_output=True).returncode == 0:
-            break
-    else:
-        raise bootfs.BoxError("there is no USB stick that can be " + ("written" if writable else "read"),
-                              allowed=f"formatted as {', '.join(_KINDS)}", hint="plug one in, or give a path")
+    take_out()  # one that is in for reading can't be written
+    _mount(PLACE, writable)
     try:
         yield PLACE
     finally:
         os.sync()
         subprocess.run(["umount", PLACE], check=False)
+
+
+def _mount(place: str, writable: bool) -> None:
+    """Mount the first stick that can be. Raises BoxError."""
+    own = bootfs.facts().get("disk", "")
+    devices = [device for pattern in DEVICES for device in sorted(glob.glob(pattern))
+               if not (own and device.startswith(own))]
+    os.makedirs(place, exist_ok=True)
+    how = "rw" if writable else "ro"
+    for device, kind in ((device, kind) for device in devices for kind in _KINDS):
+        command = ["mount", "-t", kind, "-o", f"{how},nodev,nosuid,noexec", device, place]
+        if subprocess.run(command, capture_output=True).returncode == 0:
+            return
+    raise bootfs.BoxError("there is no USB stick that can be " + ("written" if writable else "read"),
+                          allowed=f"formatted as {', '.join(_KINDS)}", hint="plug one in, or give a path")
 
 
 def _free(path: str) -> str:
