@@ -137,8 +137,8 @@ class Console:
             self._from_child()
         if self._end_s and time.monotonic() > self._end_s:
             self._end_child(signal.SIGKILL)
-            self._write(self._session.output(b"it did not end by itself and was ended\n"))
-            self._over(ENDED)  # it may not even be possible to end it: a dead card holds it in the kernel
+            # it may not even be possible to end it: a dead card holds it in the kernel
+            self._over(ENDED, "the command did not end by itself and was ended")
 
     def _carry_out(self, wishes: list[Wish]) -> None:
         for kind, words in wishes:
@@ -160,8 +160,7 @@ class Console:
         except OSError as error:
             os.close(reading)
             os.close(writing)
-            self._write(self._session.output(f"no room for another process: {error.strerror}\n".encode()))
-            self._carry_on(*self._session.ended(1))
+            self._carry_on(*self._session.ended(1, f"no room for another process: {error.strerror}"))
             return
         if not child:
             _become(self._directory, words, writing)
@@ -173,7 +172,7 @@ class Console:
         if data:
             self._write(self._session.output(data))
             return
-        self._over(None)
+        self._over(None, "")
 
     def _reap(self) -> int:
         """The child's exit code. Its output ends a moment before it does, so it is waited for, but never for long."""
@@ -188,12 +187,12 @@ class Console:
             self._left.append(child)
         return ENDED
 
-    def _over(self, code: int | None) -> None:
-        """The command is over. code: how it is said to have ended; None: as it did."""
+    def _over(self, code: int | None, said: str) -> None:
+        """The command is over. code: how it is taken to have ended; None: as it did."""
         found = self._reap()
         os.close(self._pipe)
         self._pipe, self._end_s = -1, 0.0
-        self._carry_on(*self._session.ended(found if code is None else code))
+        self._carry_on(*self._session.ended(found if code is None else code, said))
 
     def _carry_on(self, out: bytes, wishes: list[Wish]) -> None:
         self._write(out)

@@ -205,16 +205,19 @@ class Session:
         self._part = lines.pop()[-_LINE_BYTES_MAX:]
         return b"" if self._enough else b"".join(self._put(line) for line in lines)
 
-    def ended(self, code: int) -> tuple[bytes, list[Wish]]:
-        """The command is over. code: its exit code; negative for the signal that ended it."""
+    def ended(self, code: int, said: str = "") -> tuple[bytes, list[Wish]]:
+        """The command is over. code: its exit code; negative for the signal that ended it. said: what the console
+        has to say about that, "" where nothing was wrong."""
         out = b""
         if self._part:
             part, self._part = self._part, b""
             out += b"" if self._enough else self._put(part)
         if code < 0 and code != -2:
-            text = f"the command was ended by signal {-code}; please report it"
-            error = {"error": {"code": "internal", "message": text}}
-            out += self._json(error) if self._as_json else self._put(text.encode())
+            said = f"the command was ended by signal {-code}; please report it"
+        if said and self._as_json:
+            out += self._json({"error": {"code": "internal", "message": said}})
+        elif said and not self._enough:
+            out += self._put(said.encode())
         self._over = code
         return self._shown(out)
 

@@ -18,7 +18,7 @@ import pytest
 
 from edge.compat import crypto
 from tests.conftest import ROOT
-from tests.system.nodes import NodeProcess, running
+from tests.system.nodes import NodeProcess, running, until
 from tools import console_line
 from tools.console_line import Line
 
@@ -200,8 +200,22 @@ def test_json_of_a_node(tmp_path: Path, cable: Cable) -> None:
         for line in ("radios", "model", "pack", "halt", "checkin", "alert", "board list"):
             assert "error" not in answer(line + " --json")
         assert answer(f"send {crypto.public_key(bytes(32)).hex()} we have water --json")["id"]
+        for line in ("stop", "restart", "update apply", "backup --restore x"):
+            assert answer(line + " --json")["error"]["hint"].startswith("add --yes")
         for item in cable.types("ask how long does boiled water keep --json").removesuffix(PROMPT).splitlines():
             assert set(json.loads(item)) & {"passages", "end", "state", "text"}
+
+
+def test_a_name_with_blanks_is_reached(tmp_path: Path, cable: Cable) -> None:
+    here, there = (NodeProcess(str(tmp_path / name), settings=("lan.port=0", f"node.name=the {name}"))
+                   for name in ("node", "clinic"))
+    with running(here, there):
+        cable.reads(PROMPT)
+        until(lambda: any(row["name"] == "the clinic" for row in here.cli("peers")), 60)
+        assert json.loads(cable.types('send "the clinic" we have water --json').removesuffix(PROMPT))["to"] == there.key
+        assert "kept as" in cable.types("waypost send 'the clinic' it's for \"forty\" people")
+        until(lambda: len(there.cli("inbox")) == 2, 60)
+        assert {row["text"] for row in there.cli("inbox")} == {"we have water", "it's for \"forty\" people"}
 
 
 def test_noise_on_the_line_runs_nothing_and_stops_nothing(cable: Cable) -> None:
