@@ -88,7 +88,8 @@ def _card() -> list[Finding]:
     if not said:
         return []
     return [Finding("card", BROKEN, f"the card can't keep data: {said}; the node is in memory",
-                    "power off, put in a new card with the image; what is new since then is lost")]
+                    "take a copy on a stick (waypost backup --identity, waypost backup), power off, put in a new card "
+                    "with the image; what is new since then is lost")]
 
 
 def _directory(directory: str) -> list[Finding]:

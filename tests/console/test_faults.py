@@ -445,6 +445,19 @@ def test_the_table_names_what_can_be_typed(row: list[str]) -> None:
     assert [one for one in quoted if not can_be_typed(one)] == []
 
 
+def test_every_line_that_tests_of_the_image_type_runs_at_once() -> None:
+    """They wait for what a command does; nobody there answers a question."""
+    typed = r"""box\.say\("([^"]+)\\r"\)|console\(box, f?(?:"([^"]+)"|'([^']+)')"""
+    lines = []
+    for path in Path(ROOT, "images", "test").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        lines += [line for groups in re.findall(typed, text) for line in groups if line]
+    assert len(lines) > 6
+    for line in lines:
+        name, _, behind = line.replace("\\r", "").partition(" ")
+        assert arrange(OFFERED[name], split(behind, OFFERED[name].rest))[1] == "", line
+
+
 ELSEWHERE = {"run", "flash", "bench", "page", "simulate", "call", "console", "completion", "triage"}  # on a computer
 
 
