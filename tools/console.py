@@ -177,14 +177,17 @@ class Console:
     def _reap(self) -> int:
         """The child's exit code. Its output ends a moment before it does, so it is waited for, but never for long."""
         child, self._child = self._child, 0
-        until_s = time.monotonic() + REAP_S
-        while child and time.monotonic() < until_s:
-            pid, status = os.waitpid(child, os.WNOHANG)
-            if pid:
-                return os.waitstatus_to_exitcode(status)
-            time.sleep(0.01)
-        if child:
-            self._left.append(child)
+        if not child:
+            return ENDED
+        fd = os.pidfd_open(child)
+        try:
+            select.select([fd], [], [], REAP_S)
+        finally:
+            os.close(fd)
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        self._left.append(child)
         return ENDED
 
     def _over(self, code: int | None, said: str) -> None:

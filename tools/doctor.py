@@ -18,6 +18,7 @@ from edge.errors import ConfigError, KeyFileError, StoreError, WaypostError
 from edge.store import files
 from tools import cli_show as show
 from tools import clock, doctor_box, doctor_community, doctor_host, doctor_library, doctor_models, restart_cli
+from tools.box import bootfs
 from tools.cli_run import card_trouble
 from tools.doctor_host import BROKEN, NOTE, OK, Finding
 
@@ -274,5 +275,9 @@ def _node(directory: str, config: Config) -> tuple[bool, list[Finding]]:
         if (one["part"], one["reason"]) == ("web", "listen"):
             taken = doctor_host.owner(config["web.port"])
             fix = f"where another program has the port{taken}, end it, or set web.port; then waypost restart"
+        elif one["part"] == "ble" and os.path.exists(bootfs.FACTS):
+            from tools.doctor_ble import REBOOT
+
+            fix = REBOOT
         out.append(Finding(one["part"], BROKEN, one["text"], fix))
     return True, out

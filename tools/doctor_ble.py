@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edge.settings import Config
 
 CHECK = "bluetooth"
+REBOOT = "waypost reboot starts it anew; if that does not help, take another adapter"  # the image has no shell for more
 _RESTARTS = (Reason.NO_DBUS, Reason.NO_BLUEZ, Reason.BLOCKED, Reason.OFF)
 
 
@@ -46,5 +47,5 @@ def finding(reason: Reason, detail: str, state: str) -> Finding:
     said, _, fix = TEXTS[reason].partition(":") if ":" in TEXTS[reason] else TEXTS[reason].partition(";")
     fix = re.sub(r"\s+", " ", fix.strip())
     if reason in _RESTARTS and os.path.exists(bootfs.FACTS):
-        fix = "waypost reboot starts it anew; if that does not help, take another adapter"  # there is no shell for more
+        fix = REBOOT
     return Finding(CHECK, state, said.strip() + (f" ({detail})" if detail else ""), fix)

@@ -287,7 +287,9 @@ def test_lock_holder_sees_without_touching(tmp_path: pathlib.Path) -> None:
 def test_a_running_node_tells_its_troubles(node: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = {"up_s": 61, "links": {"lan": {"announce.community_key": 3}},
              "trouble": [{"part": "lan", "reason": "port_taken", "text": "TCP port 7373 is taken"},
-                         {"part": "store", "reason": "store", "text": "the disk is full"}]}
+                         {"part": "store", "reason": "store", "text": "the disk is full"},
+                         {"part": "ble", "reason": "no_bluez", "text": "bluetoothd does not run"},
+                         {"part": "web", "reason": "listen", "text": "TCP port 80 is taken"}]}
 
     emergency = {"readings": {"heat": "hot", "supply": "good"}, "body": {"heat_mc": 76500}}
 
@@ -310,7 +312,13 @@ def test_a_running_node_tells_its_troubles(node: pathlib.Path, monkeypatch: pyte
     assert ("community", "note") in [(one.check, one.state) for one in found]
     assert [(one.check, one.text) for one in found if one.state == "broken"] == [
         ("heat", "76 degrees Celsius: it is hot: no model runs"), ("lan", "TCP port 7373 is taken"),
-        ("store", "the disk is full")]
+        ("store", "the disk is full"), ("ble", "bluetoothd does not run"), ("web", "TCP port 80 is taken")]
+    fixes = {one.check: one.fix for one in found if one.state == "broken"}
+    assert fixes["ble"] == "see waypost status" and "waypost disk" in fixes["store"]
+    assert "set web.port; then waypost restart" in fixes["web"]
+    monkeypatch.setattr(bootfs, "FACTS", str(node))
+    fixes = {one.check: one.fix for one in doctor.examine(str(node), []) if one.state == "broken"}
+    assert fixes["ble"].startswith("waypost reboot")
 
 
 def test_doctor_reports_as_documented(node: pathlib.Path) -> None:

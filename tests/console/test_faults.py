@@ -111,6 +111,7 @@ def small_disk(box: Box) -> Iterator[None]:
 def test_the_node_is_not_running(box: Box) -> None:
     said = box.says("status")
     assert "it is not running" in said and "-> waypost" in said
+    box.is_well()
 
 
 def test_a_setting_is_misspelt(box: Box) -> None:
@@ -128,6 +129,9 @@ def test_waypost_toml_is_broken(box: Box) -> None:
     box.run()
     said = box.says("status")
     assert "TROUBLE config" in said and "waypost.toml:2" in said.replace(" ", "")
+    (box.home / "waypost.toml").write_text('[node]\nname = "Library"\n')
+    assert "has ended" in box.does("restart")
+    box.is_well()
 
 
 def test_the_community_key_is_mistyped(box: Box) -> None:
@@ -136,6 +140,9 @@ def test_the_community_key_is_mistyped(box: Box) -> None:
     box.run()
     said = box.says("doctor --broken")
     assert "community.key" in said and "until the community key can be read" in said
+    (box.home / "waypost.toml").write_text(f'[community]\nkey = "{"ab" * 32}"\n')
+    assert "has ended" in box.does("restart")
+    box.is_well()
 
 
 def test_no_bluetooth(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +191,7 @@ def test_the_disk_is_full(box: Box) -> None:
                 file.write(bytes(65536))
                 file.flush()
         said = box.says("doctor --broken")
-    assert "the disk is full" in said and "free some space" in said and "waypost model remove" in said
+        assert "the disk is full" in said and "free some space" in said and "waypost model remove" in said
 
 
 def test_the_card_turned_read_only(box: Box) -> None:
