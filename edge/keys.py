@@ -15,6 +15,8 @@ from edge.errors import KeyFileError
 FILE_NAME = "identity.key"
 SEED_BYTES = 32
 _FILE_BYTES = 2 * SEED_BYTES
+_PUT_BACK = ("put it back from your own copy: waypost backup --identity --restore FILE; without one, waypost "
+             "factory-reset makes a new node")
 
 
 def load(directory: str) -> bytes:
@@ -27,10 +29,10 @@ def read(path: str) -> bytes:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise KeyFileError("there is no identity yet", where=path, hint="the first waypost run makes one") from None
+        raise KeyFileError("there is no identity yet", where=path, hint="the node makes one when it starts") from None
     except OSError as error:
         raise KeyFileError(f"can't be opened: {error.strerror}", where=path, allowed="a plain file of this user",
-                           hint=f"chown it to this user, or move {path} away if it is not yours") from None
+                           hint="waypost repair mends its owner; if it is not yours, move it away") from None
     try:
         facts = os.fstat(fd)
         raw = os.read(fd, _FILE_BYTES + 64)
@@ -39,13 +41,14 @@ def read(path: str) -> bytes:
     finally:
         os.close(fd)
     if not stat.S_ISREG(facts.st_mode):
-        raise KeyFileError("is not a plain file", where=path, hint="put the key file back from your own copy")
+        raise KeyFileError("is not a plain file", where=path, hint=_PUT_BACK)
     if os.geteuid() not in (facts.st_uid, 0):  # root reads anybody's: it is the console of a box whose node is not root
         raise KeyFileError(f"belongs to user {facts.st_uid}, not to user {os.geteuid()} who runs this", where=path,
-                           hint=f"run as its owner, or: chown {os.geteuid()} {path}")
+                           hint=f"run as its owner; or as root: waypost repair (chown {os.geteuid()} {path})")
     if facts.st_mode & 0o077:
         raise KeyFileError(f"may be used by others (mode {facts.st_mode & 0o777:04o})", where=path, allowed="mode 0600",
-                           hint=f"chmod 600 {path}; if somebody may have read it, move it away: a new one is made")
+                           hint=f"waypost repair, or: chmod 600 {path}; where somebody may have read it, waypost "
+                           "factory-reset makes a new node")
     return _parse(path, raw)
 
 
@@ -97,9 +100,9 @@ def _parse(path: str, raw: bytes) -> bytes:
     text = raw.rstrip(b"\r\n")
     if len(text) != _FILE_BYTES:
         raise KeyFileError(f"holds {len(text)} characters", where=path, allowed=f"{_FILE_BYTES} hex digits",
-                           hint="put it back from your own copy, or move it away: a new identity is made")
+                           hint=_PUT_BACK)
     try:
         return bytes.fromhex(text.decode("ascii"))
     except ValueError:
         raise KeyFileError("holds something else than hex digits", where=path, allowed=f"{_FILE_BYTES} hex digits",
-                           hint="put it back from your own copy, or move it away: a new identity is made") from None
+                           hint=_PUT_BACK) from None

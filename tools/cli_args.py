@@ -31,12 +31,16 @@ class UsageError(WaypostError):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse that raises UsageError and knows what was probably meant."""
+    """argparse that raises UsageError and knows what was probably meant. elsewhere: {word: where that is to be had}."""
+
+    elsewhere: dict[str, str] = {}
 
     def error(self, message: str) -> NoReturn:
         hint = f"{self.prog} --help"
         wrong = re.match(r"argument (.*): invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL)
         if wrong:
+            if wrong[2] in self.elsewhere:
+                raise UsageError(f'no such {wrong[1].lower()}: "{wrong[2]}"', hint=self.elsewhere[wrong[2]])
             from difflib import get_close_matches
 
             choices = re.findall(r"'([^']*)'", wrong[3])
@@ -132,6 +136,8 @@ def _send(parser: argparse.ArgumentParser) -> None:
 
 
 def _board(parser: argparse.ArgumentParser) -> None:
+    if isinstance(parser, Parser):
+        parser.elsewhere = {word: f"the machine's own board is `waypost hardware {word}`" for word in ("show", "check")}
     verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True, parser_class=Parser)
     post = verbs.add_parser("post", help="put a notice on the board", allow_abbrev=False)
     post.add_argument("text", metavar="TEXT", help="what to say; - reads standard input")
@@ -227,6 +233,7 @@ _COMMANDS = (
     ("time", "tools.machine_cli:time_", "the clock, and how sure it is", None),
     ("net", "tools.machine_cli:net", "network interfaces, addresses, the way out", None),
     ("log", "tools.log_cli:run", "the last lines of the node's log", None),
+    ("repair", "tools.repair_cli:run", "mend what can be mended by itself: modes, owners, a damaged database", None),
     ("restart", "tools.restart_cli:restart", "restart the node", None),
     ("reboot", "tools.restart_cli:reboot", "restart the machine", None),
     ("factory-reset", "tools.restart_cli:factory_reset", "forget everything but waypost.toml", None),
@@ -237,6 +244,7 @@ _COMMANDS = (
     ("resume", "tools.cli_emergency:resume", "let a stopped node go on", _nothing),
     ("wifi", "tools.wifi_cli:run", "what Wi-Fi this box joins or makes, and how it stands", _nothing),
     ("flash", "tools.flash:run", "write the image to an SD card, and the file that sets up the box", None),
+    ("stick", "tools.stick_cli:run", "what is on the USB stick of a box that runs the image, and where", None),
     ("update", "tools.update_cli:run", "put a new system on a box that runs the image", None),
     ("top", "tools.top:run", "watch the node", _top),
     ("trace", "tools.cli_node:trace", "show what the node did last", _trace),

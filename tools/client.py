@@ -119,6 +119,16 @@ class Client:
         return data[:n_bytes]
 
 
+def start_hint(directory: str) -> str:
+    """How a node of a directory is started on this machine, for people."""
+    if os.path.isdir("/run/systemd/system"):
+        from tools.restart_cli import has_service
+
+        if has_service():
+            return "start it: waypost restart"
+    return f"start one: waypost --dir {directory} run"
+
+
 def _connect(directory: str) -> socket.socket:
     path = os.path.join(os.path.abspath(directory), SOCKET_NAME)
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -132,7 +142,7 @@ def _connect(directory: str) -> socket.socket:
             connection.connect(path)
     except OSError as error:
         connection.close()
-        hint = f"start one: waypost --dir {directory} run"
+        hint = start_hint(directory)
         if isinstance(error, PermissionError):
             hint = "run this as the user who runs the node"
         raise NotRunning(f"no node answers there ({error.strerror or error})", where=directory, hint=hint) from None

@@ -11,6 +11,7 @@ import errno
 import gc
 import importlib
 import io
+import json
 import os
 import select
 import signal
@@ -18,7 +19,8 @@ import sys
 import time
 
 from edge.console.screen import ROWS
-from edge.console.session import RUN, Session
+from edge.console.session import LEAVE, RUN, Session
+from edge.console.words import JSON
 from edge.errors import WaypostError
 from tools import cli_args
 from tools.console_line import SPEEDS, Line
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
 
     from edge.console.session import Wish
 
+ENDED = 130  # the exit code of a command that a person has ended
 END_S = 2  # a command that was asked to end has so long
+REAP_S = 1  # a child whose output has ended is gone within so long, or is not waited for
 AGAIN_S = 3  # before a device that is not there is looked for once more
 _READ_BYTES = 4096
 
@@ -92,8 +96,10 @@ class Console:
             _load(verb.words[0])
         gc.freeze()  # children share what is loaded
         name, pin = _name_and_pin(directory)
-        self._session = Session(name, offered, Completer(offered), lambda: int(time.monotonic()), pin, rows)
+        self._session = Session(name, offered, Completer(offered), lambda: int(time.monotonic()), pin, rows,
+                                leaves=line.local)
         self._child = 0
+        self._left: list[int] = []  # children that did not end when they were told to
         self._pipe = -1
         self._end_s = 0.0
         self._open = True
@@ -131,12 +137,15 @@ class Console:
             self._from_child()
         if self._end_s and time.monotonic() > self._end_s:
             self._end_child(signal.SIGKILL)
-            self._over(-signal.SIGKILL)  # it may not even be possible to end it: a dead card holds it in the kernel
+            # it may not even be possible to end it: a dead card holds it in the kernel
+            self._over(ENDED, "the command did not end by itself and was ended")
 
     def _carry_out(self, wishes: list[Wish]) -> None:
         for kind, words in wishes:
             if kind == RUN:
                 self._start(words)
+            elif kind == LEAVE:
+                self._open = self._open and not self._line.local
             elif self._child:
                 self._end_child(signal.SIGINT)
                 self._end_s = time.monotonic() + END_S
@@ -144,14 +153,14 @@ class Console:
     # --- commands
 
     def _start(self, words: list[str]) -> None:
+        self._left = [one for one in self._left if not _gone(one)]
         reading, writing = os.pipe()
         try:
             child = os.fork()
         except OSError as error:
             os.close(reading)
             os.close(writing)
-            self._write(self._session.output(f"no room for another process: {error.strerror}\n".encode()))
-            self._carry_on(*self._session.ended(1))
+            self._carry_on(*self._session.ended(1, f"no room for another process: {error.strerror}"))
             return
         if not child:
             _become(self._directory, words, writing)
@@ -163,21 +172,30 @@ class Console:
         if data:
             self._write(self._session.output(data))
             return
-        self._over(self._reap())
+        self._over(None, "")
 
     def _reap(self) -> int:
+        """The child's exit code. Its output ends a moment before it does, so it is waited for, but never for long."""
         child, self._child = self._child, 0
         if not child:
-            return 0
-        pid, status = os.waitpid(child, 0 if not self._end_s else os.WNOHANG)
-        return os.waitstatus_to_exitcode(status) if pid else -signal.SIGKILL
+            return ENDED
+        fd = os.pidfd_open(child)
+        try:
+            select.select([fd], [], [], REAP_S)
+        finally:
+            os.close(fd)
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        self._left.append(child)
+        return ENDED
 
-    def _over(self, code: int) -> None:
-        if self._child:
-            self._reap()
+    def _over(self, code: int | None, said: str) -> None:
+        """The command is over. code: how it is taken to have ended; None: as it did."""
+        found = self._reap()
         os.close(self._pipe)
         self._pipe, self._end_s = -1, 0.0
-        self._carry_on(*self._session.ended(code))
+        self._carry_on(*self._session.ended(found if code is None else code, said))
 
     def _carry_on(self, out: bytes, wishes: list[Wish]) -> None:
         self._write(out)
@@ -202,25 +220,40 @@ def _become(directory: str, words: list[str], writing: int) -> None:
         os.setpgid(0, 0)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         nothing = os.open(os.devnull, os.O_RDONLY)
-        for fd, place in ((nothing, 0), (writing, 1), (writing, 2)):
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        as_json = JSON in words  # then an error is in the one document; its words on standard error are too many
+        for fd, place in ((nothing, 0), (writing, 1), (quiet if as_json else writing, 2)):
             os.dup2(fd, place)
         os.closerange(3, 256)
         os.environ |= {"COLUMNS": "80", "LINES": str(ROWS), "TERM": "dumb"}
         sys.stdin = io.TextIOWrapper(io.FileIO(0, "r"), encoding="utf-8")
         sys.stdout = sys.stderr = io.TextIOWrapper(io.FileIO(1, "w"), encoding="utf-8", errors="replace")
+        if as_json:
+            sys.stderr = io.TextIOWrapper(io.FileIO(2, "w"), encoding="utf-8", errors="replace")
         from tools.cli import main
 
         code = main(["--dir", directory, *words])
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException as fault:
-        print(f"waypost: {fault!r}; please report it", file=sys.stderr)
+        if JSON in words:
+            print(json.dumps({"error": {"code": "internal", "message": f"{fault!r}; please report it"}}))
+        else:
+            print(f"waypost: {fault!r}; please report it", file=sys.stderr)
     finally:
         try:
             sys.stdout.flush()
             sys.stderr.flush()
         finally:
             os._exit(code)
+
+
+def _gone(child: int) -> bool:
+    """Whether a child is no more; it is reaped where it has ended."""
+    try:
+        return os.waitpid(child, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return True
 
 
 def _load(command: str) -> None:

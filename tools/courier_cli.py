@@ -15,6 +15,7 @@ import time
 from edge.errors import CourierError, StoreError
 from edge.store import boot, courier, files, schema
 from edge.store.faults import store_error
+from tools.box import stick
 from tools.cli_show import LANES, print_json, size
 
 DATABASE_NAME = "waypost.db"
@@ -24,10 +25,13 @@ IMPORT_MS_MAX = 60000  # for one frame, on a slow card
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `export` and of `import`: the parser's name says which."""
     if parser.prog.endswith("import"):
-        parser.add_argument("file", metavar="FILE", help="the courier file; - reads standard input")
+        parser.add_argument("file", metavar="FILE", nargs="?", default=None,
+                            help="the courier file; - reads standard input (on a box with the image, a name alone, or "
+                            "nothing, is on the USB stick)")
         return
-    parser.add_argument("file", metavar="FILE",
-                        help="the courier file to write; one that exists is replaced; - writes to standard output")
+    parser.add_argument("file", metavar="FILE", nargs="?", default=None,
+                        help="the courier file to write; one that exists is replaced; - writes to standard output (on "
+                        "a box with the image, a name alone, or nothing, is on the USB stick)")
     parser.add_argument("--lane", type=int, choices=range(len(LANES)), action="append", metavar="LANE",
                         help="0 alerts, 1 direct, 2 community, 3 bulk; may be given several times (default: all)")
     parser.add_argument("--since", type=_age_s, default=None, metavar="AGE",
@@ -35,7 +39,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def export(args: argparse.Namespace) -> int:
-    """waypost export FILE"""
+    """waypost export [FILE]"""
+    with stick.new_file(args.file, f"waypost-{time.strftime('%Y-%m-%d')}.courier") as path:
+        args.file = path
+        return _export(args)
+
+
+def take_in(args: argparse.Namespace) -> int:
+    """waypost import [FILE]"""
+    with stick.old_file(args.file, "*.courier") as path:
+        args.file = path
+        return _take_in(args)
+
+
+def _export(args: argparse.Namespace) -> int:
     path = os.path.join(args.dir, DATABASE_NAME)
     if not os.path.exists(path):
         raise StoreError("there is no database", where=path, hint="choose the node's directory with --dir")
@@ -62,8 +79,7 @@ def export(args: argparse.Namespace) -> int:
     return 0
 
 
-def take_in(args: argparse.Namespace) -> int:
-    """waypost import FILE"""
+def _take_in(args: argparse.Namespace) -> int:
     from tools.client import Client
 
     total = {"new": 0, "known": 0}

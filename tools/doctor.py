@@ -18,6 +18,7 @@ from edge.errors import ConfigError, KeyFileError, StoreError, WaypostError
 from edge.store import files
 from tools import cli_show as show
 from tools import clock, doctor_box, doctor_community, doctor_host, doctor_library, doctor_models, restart_cli
+from tools.box import bootfs
 from tools.cli_run import card_trouble
 from tools.doctor_host import BROKEN, NOTE, OK, Finding
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 FREE_BYTES_MIN = 20 << 20
 FREE_BYTES_NOTE = 200 << 20
 CLOCK_BACK_S = 60
+ROOM = "waypost disk shows it; waypost model remove, waypost pack remove"
+DAMAGED = ("put a backup back: waypost backup --restore; or: waypost repair moves it aside and the node begins with an "
+           "empty one, which neighbours fill")
+STORE = "waypost disk shows the room, waypost doctor the state of the card"
 BOOT_CHECKS = ("python", "sqlite", "nacl", "microdot", "directory", "identity", "database", "node", "control", "store")
 
 
@@ -53,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 def examine(directory: str, overrides: list[str]) -> list[Finding]:
     """All findings, in the order in which a person should mend them."""
     config, about_config = _config(directory, overrides)
-    running, about_node = _node(directory)
+    running, about_node = _node(directory, config)
     found = [*doctor_host.python(), *doctor_host.packages(), *_card(), *doctor_box.firmware(), *_directory(directory)]
     if os.path.isdir(directory) and not os.access(directory, os.R_OK | os.X_OK):
         return found  # nothing in it can be looked at, and what seems not to be there may well be
@@ -74,7 +79,7 @@ def boot_test(directory: str, overrides: list[str]) -> list[Finding]:
     found = [one for one in examine(directory, overrides) if one.check in BOOT_CHECKS]
     if not any(one.check == "node" and one.state == OK for one in found):
         found = [one for one in found if one.check != "node"]
-        return [*found, Finding("node", BROKEN, "it does not run", "see the log: journalctl -u waypost")]
+        return [*found, Finding("node", BROKEN, "it does not run", "see the log: waypost log")]
     config = settings.load(directory, overrides)[0]
     return [*found, doctor_host.page(config)] if config["web.enabled"] else found
 
@@ -84,7 +89,8 @@ def _card() -> list[Finding]:
     if not said:
         return []
     return [Finding("card", BROKEN, f"the card can't keep data: {said}; the node is in memory",
-                    "power off, put in a new card with the image; what is new since then is lost")]
+                    "take a copy on a stick (waypost backup --identity, waypost backup), power off, put in a new card "
+                    "with the image; what is new since then is lost")]
 
 
 def _directory(directory: str) -> list[Finding]:
@@ -98,15 +104,16 @@ def _directory(directory: str) -> list[Finding]:
         if not os.access(above, os.W_OK | os.X_OK):
             return [Finding(check, BROKEN, f"{directory} is not there and can't be made in {above}",
                             f"make it for this user, or choose another with --dir: mkdir {directory}")]
-        return [Finding(check, NOTE, f"{directory} is not there yet", "waypost run makes it")]
+        return [Finding(check, NOTE, f"{directory} is not there yet", "the node makes it when it starts")]
     out = [_writable(directory)]
     room = os.statvfs(directory)
     free_bytes = room.f_bavail * room.f_frsize
     text = f"{show.size(free_bytes)} free for {directory}"
     if free_bytes < FREE_BYTES_MIN or (room.f_files and room.f_favail < 100):
-        out.append(Finding("disk", BROKEN, f"the disk is full: {text}", "free some space; till then nothing is kept"))
+        out.append(Finding("disk", BROKEN, f"the disk is full: {text}",
+                           f"free some space ({ROOM}); till then nothing is kept"))
     elif free_bytes < FREE_BYTES_NOTE:
-        out.append(Finding("disk", NOTE, f"the disk is nearly full: {text}", "free some space"))
+        out.append(Finding("disk", NOTE, f"the disk is nearly full: {text}", f"free some space: {ROOM}"))
     else:
         out.append(Finding("disk", OK, text))
     return out
@@ -124,15 +131,16 @@ def _writable(directory: str) -> Finding:
             os.unlink(path)
     except OSError as error:
         fix = {
-            30: f"remount it for writing: mount -o remount,rw {directory}; a card that turned read-only is worn out",
-            28: "free some space",
+            30: "take a copy (waypost backup --identity, waypost backup), then put in a new card: one that turned "
+                f"read-only is worn out; a disk that is whole can be remounted: mount -o remount,rw {directory}",
+            28: f"free some space: {ROOM}",
         }.get(error.errno or 0, "run this as the user who runs the node; if that is this one, give it to this user: "
               f"chown -R {os.geteuid()} {directory}")
         return Finding("directory", BROKEN, f"{directory} can't be written: {error.strerror}", fix)
     mode = os.stat(directory).st_mode
     if mode & 0o022:
         return Finding("directory", BROKEN, f"others can write in {directory} (mode {stat.S_IMODE(mode):04o})",
-                       f"chmod 700 {directory}")
+                       f"waypost repair, or: chmod 700 {directory}")
     return Finding("directory", OK, f"{directory} can be written")
 
 
@@ -150,7 +158,7 @@ def _config(directory: str, overrides: list[str]) -> tuple[Config, list[Finding]
         out.append(Finding("config", OK, text))
     if config["community.key"] and os.path.exists(path) and os.stat(path).st_mode & 0o077 and not problems:
         out.append(Finding("config", NOTE, f"{path} holds the community key and others can read it",
-                           f"chmod 600 {path}"))
+                           f"waypost repair, or: chmod 600 {path}"))
     try:
         board = loader.load(config["node.board"])
         machine = os.uname().machine
@@ -168,9 +176,10 @@ def _identity(directory: str) -> list[Finding]:
     path = os.path.join(directory, keys.FILE_NAME)
     if not os.path.lexists(path):
         state = BROKEN if os.path.exists(os.path.join(directory, "waypost.db")) else NOTE
-        fix = "the first waypost run makes it"
+        fix = "the node makes it when it starts"
         if state == BROKEN:
-            fix = "put it back from your own copy; if there is none, the next waypost run makes a new identity"
+            fix = ("put it back from your own copy: waypost backup --identity --restore FILE; if there is none, the "
+                   "node makes a new identity when it starts: waypost restart")
         return [Finding("identity", state, f"{path} is not there", fix)]
     try:
         seed = keys.load(directory)
@@ -186,7 +195,7 @@ def _database(directory: str, config: Config) -> list[Finding]:
 
     path = os.path.join(directory, "waypost.db")
     if not os.path.exists(path):
-        return [Finding("database", NOTE, f"{path} is not there", "the first waypost run makes it")]
+        return [Finding("database", NOTE, f"{path} is not there", "the node makes it when it starts")]
     try:
         with contextlib.closing(files.connect(path, "ro")) as db:
             version = check_version(db, path)
@@ -194,13 +203,13 @@ def _database(directory: str, config: Config) -> list[Finding]:
     except StoreError as error:
         return [Finding("database", BROKEN, f"{path}: {error.message}", error.hint)]
     except sqlite3.Error as error:
-        fix = "stop the node, move the file away or restore a backup (docs/STORE.md), start it again"
+        fix = DAMAGED
         if "unable to open" in str(error):
             fix = f"check that this user may read {path} and write its directory"
         return [Finding("database", BROKEN, f"{path}: {error}", fix)]
     if said != "ok":
         return [Finding("database", BROKEN, f"{path} is damaged: {said}",
-                        "stop the node and restore a backup, or let it start empty (docs/STORE.md)")]
+                        DAMAGED)]
     size_bytes = os.path.getsize(path)
     quota_bytes = config["store.quota_mb"] * 1000000
     return [Finding("database", OK, f"schema {version}, {show.size(size_bytes)} of {show.size(quota_bytes)}, sound")]
@@ -210,7 +219,7 @@ def _clock(directory: str) -> list[Finding]:
     now_ms, quality = clock.read()
     shown = show.when(now_ms)
     newest_s = _newest_s(os.path.join(directory, "waypost.db"))
-    fix = "set it: timedatectl set-ntp true, or: date -s 'YYYY-MM-DD HH:MM'"
+    fix = "set it: waypost time --set 'YYYY-MM-DD HH:MM'; with internet also: timedatectl set-ntp true"
     if quality == 0:
         return [Finding("clock", BROKEN, f"the clock says {shown}, which can't be", fix)]
     if newest_s and now_ms // 1000 < newest_s - CLOCK_BACK_S:
@@ -234,7 +243,7 @@ def _newest_s(path: str) -> int:
     return (int(row[0]) >> 16) if row and row[0] else 0
 
 
-def _node(directory: str) -> tuple[bool, list[Finding]]:
+def _node(directory: str, config: Config) -> tuple[bool, list[Finding]]:
     """Whether it runs, and what it says of itself."""
     from tools.client import Client
 
@@ -243,7 +252,7 @@ def _node(directory: str) -> tuple[bool, list[Finding]]:
     if held is None:
         if os.path.lexists(socket_path) and not stat.S_ISSOCK(os.lstat(socket_path).st_mode):
             return False, [Finding("control", BROKEN, f"{socket_path} is not a socket",
-                                   f"move it away: mv {socket_path} {socket_path}.old")]
+                                   f"move it away: waypost repair, or: mv {socket_path} {socket_path}.old")]
         start = "waypost restart" if restart_cli.has_service() else f"waypost --dir {directory} run"
         return False, [Finding("node", NOTE, "it is not running", start)]
     try:
@@ -253,7 +262,8 @@ def _node(directory: str) -> tuple[bool, list[Finding]]:
     except WaypostError as error:
         process = f"process {held}" if held else "a process"
         return True, [Finding("control", BROKEN, f"{process} holds the directory but does not answer: {error.message}",
-                              f"end it: kill {held or 'PID'}; then start the node again")]
+                              f"waypost restart ends it, as does kill {held or 'PID'}; then it has to be started "
+                              "again, which a service is by itself")]
     out = [Finding("node", OK, f"it runs, for {show.ago(facts['up_s'] * 1000)}"), *doctor_box.body(emergency)]
     strange = [name for name, link in (facts.get("links") or {}).items() if link.get("announce.community_key")]
     if strange:
@@ -261,6 +271,13 @@ def _node(directory: str) -> tuple[bool, list[Finding]]:
                            f"on {', '.join(strange)}; this node does not talk to them",
                            "if they belong to you, give all of them the same community.key"))
     for one in facts.get("trouble", []):
-        fix = "see docs/STORE.md" if one["part"] == "store" else "see waypost status"
+        fix = STORE if one["part"] == "store" else "see waypost status"
+        if (one["part"], one["reason"]) == ("web", "listen"):
+            taken = doctor_host.owner(config["web.port"])
+            fix = f"where another program has the port{taken}, end it, or set web.port; then waypost restart"
+        elif one["part"] == "ble" and os.path.exists(bootfs.FACTS):
+            from tools.doctor_ble import REBOOT
+
+            fix = REBOOT
         out.append(Finding(one["part"], BROKEN, one["text"], fix))
     return True, out

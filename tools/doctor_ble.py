@@ -5,11 +5,13 @@ BlueZ's own settings. It asks and changes nothing: an adapter that is off stays 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 
 from radios.ble import settings
 from radios.ble.bluez import BlueZ
 from radios.ble.stack import TEXTS, BleDown, Reason
+from tools.box import bootfs
 from tools.doctor_host import BROKEN, NOTE, OK, Finding
 
 TYPE_CHECKING = False
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from edge.settings import Config
 
 CHECK = "bluetooth"
+REBOOT = "waypost reboot starts it anew; if that does not help, take another adapter"  # the image has no shell for more
+_RESTARTS = (Reason.NO_DBUS, Reason.NO_BLUEZ, Reason.BLOCKED, Reason.OFF)
 
 
 def examine(config: Config, running: bool, conf: str = settings.FILE) -> list[Finding]:
@@ -41,4 +45,7 @@ def examine(config: Config, running: bool, conf: str = settings.FILE) -> list[Fi
 def finding(reason: Reason, detail: str, state: str) -> Finding:
     """A reason as a line of the report: what is so, and what to do."""
     said, _, fix = TEXTS[reason].partition(":") if ":" in TEXTS[reason] else TEXTS[reason].partition(";")
-    return Finding(CHECK, state, said.strip() + (f" ({detail})" if detail else ""), re.sub(r"\s+", " ", fix.strip()))
+    fix = re.sub(r"\s+", " ", fix.strip())
+    if reason in _RESTARTS and os.path.exists(bootfs.FACTS):
+        fix = REBOOT
+    return Finding(CHECK, state, said.strip() + (f" ({detail})" if detail else ""), fix)

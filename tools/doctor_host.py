@@ -14,6 +14,8 @@ import sqlite3
 import sys
 from importlib.util import find_spec
 
+from tools.box import bootfs
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from edge.settings import Config
@@ -91,7 +93,8 @@ def packages() -> list[Finding]:
                            "apt install avahi-utils, or pip install 'waypost[mdns]'"))
     for name, use, fix in _OPTIONAL:
         if find_spec(name) is None:
-            out.append(Finding(name, NOTE, f"{name} is missing; it serves {use}", fix))
+            out.append(Finding(name, NOTE, f"{name} is missing; it serves {use}",
+                               "" if os.path.exists(bootfs.FACTS) else fix))  # an image has what it has
     return out
 
 
@@ -162,6 +165,27 @@ def lock_holder(path: str) -> int | None:
     return None
 
 
+def owner(port: int) -> str:
+    """Which process listens at a TCP port, as " by NAME (process ID)", as far as this user may know; else ""."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table, encoding="ascii") as file:
+                rows = [line.split() for line in file.read().splitlines()[1:]]
+        except OSError:
+            continue
+        inodes |= {row[9] for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    for pid in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
+        if wanted & _open_files(pid):
+            try:
+                with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+                    return f" by {file.read().strip()} (process {pid})"
+            except OSError:
+                pass
+    return ""
+
+
 def _flags(name: str) -> int:
     try:
         with open(f"/sys/class/net/{name}/flags", encoding="ascii") as file:
@@ -180,35 +204,15 @@ def _port(check: str, key: str, host: str, port: int) -> Finding:
             trial.listen(1)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                return Finding(check, BROKEN, f"TCP port {port} is taken{_owner(port)}",
-                               f"end that program, or set {key} to another port (0: any free one)")
+                return Finding(check, BROKEN, f"TCP port {port} is taken{owner(port)}",
+                               f"end that program, or set {key} to another port (0: any free one); then waypost "
+                               "restart")
             if error.errno == errno.EACCES:
                 return Finding(check, BROKEN, f"TCP port {port} may not be used by this user",
                                f"set {key} to 1024 or more")
             return Finding(check, BROKEN, f"can't listen on {host or 'any address'}, port {port}: {error}",
                            f"check {check}.host and {key}" if check == "web" else f"check {key}")
     return Finding(check, OK, f"TCP port {port} is free")
-
-
-def _owner(port: int) -> str:
-    """Which process listens there, as far as this user may know."""
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            with open(table, encoding="ascii") as file:
-                rows = [line.split() for line in file.read().splitlines()[1:]]
-        except OSError:
-            continue
-        inodes |= {row[9] for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
-    wanted = {f"socket:[{inode}]" for inode in inodes}
-    for pid in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
-        if wanted & _open_files(pid):
-            try:
-                with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-                    return f" by {file.read().strip()} (process {pid})"
-            except OSError:
-                pass
-    return ""
 
 
 def _open_files(pid: str) -> set[str]:

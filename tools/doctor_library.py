@@ -21,7 +21,7 @@ def library(directory: str, config: Config) -> list[Finding]:
         return [Finding("library", NOTE, "the library has no index yet", "the next start of the node makes it")]
     if not index.is_current(path):
         return [Finding("library", BROKEN, f"{path} is damaged or of another version",
-                        "restart the node: it is made anew")]
+                        "waypost restart: it is made anew")]
     rows = shelf.listed(directory)
     found = [Finding("library", OK, f"{len(rows)} packs, {sum(row['passages'] for row in rows)} passages")]
     for row in rows:

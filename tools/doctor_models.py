@@ -12,6 +12,7 @@ from edge.models import budget, sandbox
 from edge.models.catalogue import END, Catalogue
 from edge.models.front import FOLDER
 from tools import cli_show as show
+from tools.box import bootfs
 from tools.doctor_host import BROKEN, NOTE, OK, Finding
 
 TYPE_CHECKING = False
@@ -38,11 +39,14 @@ def models(directory: str, config: Config) -> list[Finding]:
         if all(find_spec(module) is None for module in modules):
             needed = kind in kinds
             said = "is missing, and a model here needs it" if needed else "is missing"
+            if os.path.exists(bootfs.FACTS):  # an image has what it has
+                fix = "waypost update apply, with an image that has it" if needed else ""
             out.append(Finding("models", BROKEN if needed else NOTE, f"{what}, {said}", fix))
     if records:
         out += _sandbox()
-    for name in _unreadable(catalogue, {record.name for record in records}):
-        out.append(Finding("models", BROKEN, f"{name} can't be read", f"rm {catalogue.directory}/{name}, add it again"))
+    for path in unreadable(directory, config):
+        out.append(Finding("models", BROKEN, f"{os.path.basename(path)} can't be read",
+                           "waypost repair moves it aside; then add the model again"))
     for record in records:
         path = catalogue.path(record.blob)
         size = os.path.getsize(path) if os.path.exists(path) else -1
@@ -58,6 +62,17 @@ def models(directory: str, config: Config) -> list[Finding]:
     return out
 
 
+def unreadable(directory: str, config: Config) -> list[str]:
+    """The paths of models' records that can't be read."""
+    catalogue = Catalogue(os.path.join(directory, FOLDER), config["models.quota_mb"] * 1000000)
+    known = {record.name for record in catalogue.records()}
+    try:
+        names = sorted(one for one in os.listdir(catalogue.directory) if one.endswith(END))
+    except OSError:
+        return []
+    return [os.path.join(catalogue.directory, name) for name in names if name.removesuffix(END) not in known]
+
+
 def _sandbox() -> list[Finding]:
     has = sandbox.supported()
     lacks = [name for name, there in (("Landlock", has["landlock"]), ("seccomp", has["seccomp"])) if not there]
@@ -66,11 +81,3 @@ def _sandbox() -> list[Finding]:
     return [Finding("models", NOTE, f"this kernel has no {' and no '.join(lacks)}: a worker that a bad model file has "
                     "taken over could reach more than it should",
                     "take models from people you trust, or a kernel of 5.13 or newer that has both")]
-
-
-def _unreadable(catalogue: Catalogue, known: set[str]) -> list[str]:
-    try:
-        names = sorted(one for one in os.listdir(catalogue.directory) if one.endswith(END))
-    except OSError:
-        return []
-    return [name for name in names if name.removesuffix(END) not in known]

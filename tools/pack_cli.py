@@ -18,6 +18,7 @@ from edge.library import INDEX_NAME, pack, shelf, vectors
 from edge.library.search import Library
 from tools import cli_show as show
 from tools import cli_view as view
+from tools import owned
 from tools.cli_args import whole
 from tools.client import Client
 
@@ -63,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """waypost pack build | add | list | verify | remove | search | embed"""
+    if args.verb != "build":  # which writes where it is told to
+        owned.become_owner(args.dir)
     try:
         return int({"build": _build, "add": _add, "list": _list, "verify": _verify, "remove": _remove,
                     "search": _search, "embed": _embed}[args.verb](args))

@@ -112,7 +112,7 @@ class ControlServer:
             return
         if not stat.S_ISSOCK(mode):
             raise AlreadyRunning("something that is not a socket stands in the control socket's place",
-                                 where=self._path, hint="move it away")
+                                 where=self._path, hint="waypost repair moves it away")
         os.unlink(self._path)
 
 

@@ -7,18 +7,19 @@ import sqlite3
 from edge.errors import StoreError
 
 _HINTS = {
-    sqlite3.SQLITE_FULL: ("the disk is full", "free some space: what is refused meanwhile is counted"),
+    sqlite3.SQLITE_FULL: ("the disk is full", "free some space (waypost disk): what is refused meanwhile is "
+                         "counted"),
     sqlite3.SQLITE_READONLY: ("the disk or file is read-only", "remount it read-write or replace a failing SD card"),
     sqlite3.SQLITE_CANTOPEN: ("can't open it", "check that the directory exists and can be written; on a "
                               "read-only disk, copy the database and its -wal to another one and read them there"),
-    sqlite3.SQLITE_IOERR: ("the disk doesn't read or write", "look for errors in `dmesg`; replace a failing SD card"),
+    sqlite3.SQLITE_IOERR: ("the disk doesn't read or write", "waypost disk; replace a failing SD card"),
     sqlite3.SQLITE_BUSY: ("another program holds it locked", "end the other program, which must only read"),
     sqlite3.SQLITE_CORRUPT: ("the database is damaged", ""),
     sqlite3.SQLITE_NOTADB: ("this is not a database", ""),
 }
 _DAMAGED_HINT = (
-    "stop the node, then `waypost backup --restore FILE` from a backup, or move the file and its -wal aside: the node "
-    "starts empty and fetches what its neighbours hold; nothing is moved or deleted by itself"
+    "`waypost backup --restore FILE` puts a backup back; `waypost repair` moves the file aside: the node starts empty "
+    "and fetches what its neighbours hold; nothing is moved or deleted by itself"
 )
 
 

@@ -59,7 +59,8 @@ def check_version(db: sqlite3.Connection, path: str, folder: str = FOLDER) -> in
     if version > newest:
         raise StoreNewer(
             f"written by a newer waypost (schema {version})", where=path, allowed=f"schema 1 to {newest}",
-            hint="install the newer waypost again; the file has been left as it is",
+            hint="put the newer waypost in again (on a box with the image: waypost update apply), or restore a backup: "
+            "waypost backup --restore; the file has been left as it is",
         )
     return version
 

@@ -60,7 +60,7 @@ def apply(box: Machine, update: pathlib.Path, wanted: str) -> str:
     box.extra = make_stick(box.folder, update)
     box.start()
     box.ready()
-    return console(box, "update apply", wanted, 600 * SPEED)
+    return console(box, "update apply --yes", wanted, 600 * SPEED)
 
 
 def test_first_start_with_settings(box: Machine) -> None:
@@ -182,7 +182,7 @@ def test_an_update_is_tried_and_kept(box: Machine, image: pathlib.Path) -> None:
     box.start()
     box.ready()
     key = box.shell("cat /data/waypost/identity.key | sha256sum")
-    box.say("update apply\r")
+    box.say("update apply --yes\r")
     box.wait_off(600 * SPEED)
     assert boot_file(box.card, "config.txt").startswith(b"os_prefix=slot-b/")
     box.start()
@@ -195,7 +195,7 @@ def test_an_update_is_tried_and_kept(box: Machine, image: pathlib.Path) -> None:
 
 
 def test_a_power_cut_on_trial_brings_the_old_system_back(box: Machine) -> None:
-    box.say("update apply\r")
+    box.say("update apply --yes\r")
     box.wait_off(600 * SPEED)
     box.start()
     box.wait_for("waypost-init: slot a from")  # the self-test can't have passed yet
@@ -233,7 +233,7 @@ def test_a_broken_update_is_taken_back_by_itself_and_nothing_is_lost(box: Machin
     box.start()
     box.ready()
     console(box, f'board post "{before}"', "waypost> ")
-    box.say("update apply\r")
+    box.say("update apply --yes\r")
     box.wait_off(600 * SPEED)
     assert boot_file(box.card, "config.txt").startswith(b"os_prefix=slot-b/")
     box.start("waypost.trial_s=150")
@@ -278,7 +278,7 @@ def test_a_card_that_dies_leaves_a_node_in_memory(box: Machine) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{box.ports[80]}/api/status", timeout=60) as reply:
         assert json.load(reply)["node"] == before
     assert text in box.shell("waypost --dir /data/waypost board list"), "and has its messages"
-    console(box, 'alert send --severity Severe "the river rises"', "waypost> ")
+    console(box, 'alert send --yes --severity Severe "the river rises"', "waypost> ")
     assert "the river rises" in box.shell("waypost --dir /data/waypost alert list")
     said = console(box, "doctor --broken", "broken: card")
     assert "the node is in memory" in " ".join(said.split()) and "put in a new card" in " ".join(said.split())

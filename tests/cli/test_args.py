@@ -117,6 +117,7 @@ def test_default_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     (["statsu"], "did you mean status"),
     (["board"], "VERB"),
     (["board", "pst", "x"], "did you mean post"),
+    (["board", "show"], "the machine's own board is `waypost hardware show`"),
     (["board", "list", "--limit", "0"], '"0" is not a whole number 1..1000'),
     (["send", "abc"], "TEXT"),
     (["call"], "CAPABILITY"),

@@ -18,8 +18,10 @@ import pytest
 
 from edge import keys
 from edge.store.store import Store
+from radios.ble.stack import Reason
 from tests.cli.kit import cli, cli_json
-from tools import cli_run, clock, doctor, doctor_host
+from tools import cli_run, clock, doctor, doctor_ble, doctor_host
+from tools.box import bootfs
 
 SETTINGS = ("--set", "web.port=0", "--set", "lan.port=0")
 
@@ -229,6 +231,19 @@ def test_optional_packages_missing_are_notes(node: pathlib.Path, monkeypatch: py
     assert {one["check"] for one in found["note"]} >= {"mdns", "sqlite_utils", "cbor2"}
 
 
+def test_on_the_image_no_hint_needs_a_shell(node: pathlib.Path, tmp_path: pathlib.Path,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    down = [doctor_ble.finding(reason, "", "broken") for reason in (Reason.NO_BLUEZ, Reason.BLOCKED)]
+    assert "systemctl" in down[0].fix and "rfkill" in down[1].fix
+    (tmp_path / "boot").touch()
+    monkeypatch.setattr(bootfs, "FACTS", str(tmp_path / "boot"))
+    for one in (doctor_ble.finding(reason, "", "broken") for reason in (Reason.NO_BLUEZ, Reason.BLOCKED)):
+        assert one.fix.startswith("waypost reboot") and one.text
+    hide(monkeypatch, "meshtastic", "libzim", "cbor2", "llama_cpp")
+    fixes = [one.fix for one in doctor.examine(str(node), []) if "is missing" in one.text]
+    assert fixes and not any("pip" in fix for fix in fixes)
+
+
 def test_crypto_broken(node: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from edge.compat import crypto
 
@@ -272,7 +287,9 @@ def test_lock_holder_sees_without_touching(tmp_path: pathlib.Path) -> None:
 def test_a_running_node_tells_its_troubles(node: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = {"up_s": 61, "links": {"lan": {"announce.community_key": 3}},
              "trouble": [{"part": "lan", "reason": "port_taken", "text": "TCP port 7373 is taken"},
-                         {"part": "store", "reason": "store", "text": "the disk is full"}]}
+                         {"part": "store", "reason": "store", "text": "the disk is full"},
+                         {"part": "ble", "reason": "no_bluez", "text": "bluetoothd does not run"},
+                         {"part": "web", "reason": "listen", "text": "TCP port 80 is taken"}]}
 
     emergency = {"readings": {"heat": "hot", "supply": "good"}, "body": {"heat_mc": 76500}}
 
@@ -295,7 +312,13 @@ def test_a_running_node_tells_its_troubles(node: pathlib.Path, monkeypatch: pyte
     assert ("community", "note") in [(one.check, one.state) for one in found]
     assert [(one.check, one.text) for one in found if one.state == "broken"] == [
         ("heat", "76 degrees Celsius: it is hot: no model runs"), ("lan", "TCP port 7373 is taken"),
-        ("store", "the disk is full")]
+        ("store", "the disk is full"), ("ble", "bluetoothd does not run"), ("web", "TCP port 80 is taken")]
+    fixes = {one.check: one.fix for one in found if one.state == "broken"}
+    assert fixes["ble"] == "see waypost status" and "waypost disk" in fixes["store"]
+    assert "set web.port; then waypost restart" in fixes["web"]
+    monkeypatch.setattr(bootfs, "FACTS", str(node))
+    fixes = {one.check: one.fix for one in doctor.examine(str(node), []) if one.state == "broken"}
+    assert fixes["ble"].startswith("waypost reboot")
 
 
 def test_doctor_reports_as_documented(node: pathlib.Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -11,11 +12,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edge.compat import crypto
 from tests.conftest import ROOT
-from tests.system.nodes import NodeProcess, running
+from tests.system.nodes import NodeProcess, running, until
 from tools import console_line
 from tools.console_line import Line
 
@@ -73,6 +76,29 @@ def cable(tmp_path: Path) -> Iterator[Cable]:
         one.close()
 
 
+def captured(command: str) -> str:
+    """What docs/OPERATING.md shows of a command at the console."""
+    lines = (Path(ROOT) / "docs" / "OPERATING.md").read_text(encoding="utf-8").split(f"    {PROMPT}{command}\n")[1]
+    return "\n".join(line[4:] for line in lines.split("\n\n")[0].split("\n"))
+
+
+def labels(status: str) -> set[str]:
+    """The words at the beginning of the lines of a status."""
+    return {line.split()[0].lower() for line in status.replace("\r", "").split("\n") if re.match(r"\w+ {1,9}\S", line)
+            and line[9:10] == " " or line[:10].rstrip() == "condition"}
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cable]:
+    """A console whose node does not run, for tests that change nothing."""
+    one = Cable(str(tmp_path_factory.mktemp("shared") / "node"))
+    try:
+        one.reads(PROMPT)
+        yield one
+    finally:
+        one.close()
+
+
 def test_a_node_seen_through_the_cable(tmp_path: Path, cable: Cable) -> None:
     node = NodeProcess(str(tmp_path / "node"), settings=("lan.enabled=false", "node.name=Halle"))
     with running(node):
@@ -80,6 +106,7 @@ def test_a_node_seen_through_the_cable(tmp_path: Path, cable: Cable) -> None:
         shown = cable.types("status")
         assert "Halle" in shown and node.key[:16] in shown
         assert all(len(line) <= 80 for line in cable.screen.split("\r\n"))
+        assert labels(shown) <= labels(captured("status")), "docs/OPERATING.md shows another status"
         assert json.loads(cable.types("status --json").split("\r\n")[-2])["node"] == node.key
         assert "posted as" in cable.types("board post 'Wasser gibt es am Markt'")
         assert "Wasser gibt es am Markt" in cable.types("board list")
@@ -110,13 +137,94 @@ def test_a_dead_node_is_explained_by_the_first_command(cable: Cable, tmp_path: P
     assert "waypost.toml:2:1" in shown.replace(" ", "") and "enabled" in shown
 
 
+def children(pid: int) -> list[str]:
+    """The state of each child of a process."""
+    states = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(words[1]) == pid:
+            states.append(words[0])
+    return states
+
+
+def test_what_a_person_ends_has_ended_and_left_nothing(tmp_path: Path, cable: Cable) -> None:
+    with running(NodeProcess(str(tmp_path / "node"), settings=("lan.enabled=false",))):
+        cable.reads(PROMPT)
+        for line in ("top --every 1 --json", "trace --follow", "tail", "top --every 1") * 3:
+            os.write(cable.fd, line.encode() + b"\r")
+            cable.reads("\r\n")
+            time.sleep(0.7)
+            said = cable.types("\x03")
+            assert "signal" not in said and "did not end" not in said, (line, said)
+            assert children(cable.process.pid) == []
+
+
+def test_a_command_that_will_not_end_is_ended_and_said_so(tmp_path: Path, cable: Cable) -> None:
+    with running(NodeProcess(str(tmp_path / "node"), settings=("lan.enabled=false",))):
+        cable.reads(PROMPT)
+        os.write(cable.fd, b"tail\r")
+        cable.reads("\r\n")
+        time.sleep(0.7)
+        child = next(int(path.parent.name) for path in Path("/proc").glob("[0-9]*/stat")
+                     if path.read_text().rpartition(")")[2].split()[1] == str(cable.process.pid))
+        os.kill(child, signal.SIGSTOP)
+        said = cable.types("\x03")
+        assert "did not end by itself and was ended" in said and "signal" not in said
+        assert "protocol" in cable.types("version --json")
+        assert children(cable.process.pid) == []
+
+
+@pytest.mark.parametrize("line", [
+    "radios --json", "board --json", "hardware --json", "update --json", "model --json", "pack --json", "halt --json",
+    "checkin --json", "alert --json", "status --json", "peers --json", "send nobody we have water --json",
+    "doctor --broken --json", "send --json", "help --json", "frobnicate --json", "repair --json", "cert --json",
+    "time --set x --yes --json",
+])
+def test_json_is_one_document(shared: Cable, line: str) -> None:
+    """Without a node: each of them is an error, or facts that need none."""
+    said = shared.types(line).removesuffix(PROMPT)
+    json.loads(said)
+    assert said.count("\r\n") == 1 and said.endswith("\r\n")
+
+
+def test_json_of_a_node(tmp_path: Path, cable: Cable) -> None:
+    with running(NodeProcess(str(tmp_path / "node"), settings=("lan.enabled=false",))):
+        cable.reads(PROMPT)
+
+        def answer(line: str) -> Any:
+            return json.loads(cable.types(line).removesuffix(PROMPT))
+
+        for line in ("radios", "model", "pack", "halt", "checkin", "alert", "board list"):
+            assert "error" not in answer(line + " --json")
+        assert answer(f"send {crypto.public_key(bytes(32)).hex()} we have water --json")["id"]
+        for line in ("stop", "restart", "update apply", "backup --restore x"):
+            assert answer(line + " --json")["error"]["hint"].startswith("add --yes")
+        for item in cable.types("ask how long does boiled water keep --json").removesuffix(PROMPT).splitlines():
+            assert set(json.loads(item)) & {"passages", "end", "state", "text"}
+
+
+def test_a_name_with_blanks_is_reached(tmp_path: Path, cable: Cable) -> None:
+    here, there = (NodeProcess(str(tmp_path / name), settings=("lan.port=0", f"node.name=the {name}"))
+                   for name in ("node", "clinic"))
+    with running(here, there):
+        cable.reads(PROMPT)
+        until(lambda: any(row["name"] == "the clinic" for row in here.cli("peers")), 60)
+        assert json.loads(cable.types('send "the clinic" we have water --json').removesuffix(PROMPT))["to"] == there.key
+        assert "kept as" in cable.types("waypost send 'the clinic' it's for \"forty\" people")
+        until(lambda: len(there.cli("inbox")) == 2, 60)
+        assert {row["text"] for row in there.cli("inbox")} == {"we have water", "it's for \"forty\" people"}
+
+
 def test_noise_on_the_line_runs_nothing_and_stops_nothing(cable: Cable) -> None:
     cable.reads(PROMPT)
     os.write(cable.fd, bytes(range(128, 256)) * 8 + b"\x00\x1b[31m\xff\r")
     os.write(cable.fd, b"\x03")
     cable.reads("^C")
     cable.reads(PROMPT)
-    assert "which version" in cable.types("help")
+    assert "which version" in cable.types("help version")
     assert cable.process.poll() is None
 
 
