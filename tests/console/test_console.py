@@ -272,6 +272,30 @@ def test_a_terminal_joined_to_a_cable(tmp_path: Path) -> None:
             os.close(fd)
 
 
+@pytest.mark.parametrize("typed", [b"exit\r", b"quit\r", b"\x04"])
+def test_a_terminal_is_left(tmp_path: Path, typed: bytes) -> None:
+    person, terminal = os.openpty()
+    process = subprocess.Popen([sys.executable, "-m", "tools.cli", "--dir", str(tmp_path), "console"], cwd=ROOT,
+                               stdin=terminal, stdout=terminal, stderr=terminal)
+    try:
+        seen = b""
+        while PROMPT.encode() not in seen:
+            assert select.select([person], [], [], 30)[0]
+            seen += os.read(person, 4096)
+        os.write(person, typed)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(person)
+        os.close(terminal)
+
+
+def test_a_serial_line_is_not(cable: Cable) -> None:
+    cable.reads(PROMPT)
+    assert "pull the cable" in cable.types("exit") and "protocol" in cable.types("version --json")
+
+
 class TestSpeed:
     """Which speed the other end has. A pty has none, so what termios would report is handed in."""
 
