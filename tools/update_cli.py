@@ -7,7 +7,6 @@ in tools/box.
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
 import re
 import subprocess
@@ -16,7 +15,7 @@ import sys
 from edge import config
 from edge.errors import WaypostError
 from tools import cli_show as show
-from tools.box import bootfs, install, systems, trial
+from tools.box import bootfs, install, stick, systems, trial
 from tools.box.bundle import Bundle
 from tools.box.slots import NONE, Slots
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
-STICK = "/run/waypost/stick"
 MACHINE = "aarch64"  # the image's
 
 
@@ -168,25 +166,9 @@ def _running() -> int:
 
 @contextlib.contextmanager
 def _on_a_stick(keys: list[bytes]) -> Iterator[str]:
-    """The newest bundle on a USB stick, which is mounted for reading while the block lasts. Raises UpdateError."""
-    os.makedirs(STICK, exist_ok=True)
-    subprocess.run(["umount", "-q", STICK], check=False)
-    for device in sorted(glob.glob("/dev/sd[a-z][0-9]") + glob.glob("/dev/sd[a-z]")):
-        for kind in ("vfat", "exfat", "ext4"):
-            done = subprocess.run(["mount", "-t", kind, "-o", "ro,nodev,nosuid,noexec", device, STICK],
-                                  capture_output=True)
-            if done.returncode:
-                continue
-            try:
-                found = glob.glob(STICK + "/*.update")
-                if found:
-                    yield newest(found, keys)
-                    return
-            finally:
-                subprocess.run(["umount", STICK], check=False)
-            break
-    raise install.UpdateError("there is no bundle on a USB stick", allowed="a file *.update at the top of the stick",
-                              hint="plug one in, or name the file")
+    """The newest bundle on a USB stick, which is mounted while the block lasts. Raises BoxError."""
+    with stick.files("*.update") as found:
+        yield newest(found, keys)
 
 
 def newest(paths: list[str], keys: list[bytes]) -> str:

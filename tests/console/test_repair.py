@@ -295,7 +295,7 @@ class TestStick:
 
     def test_what_is_not_there_is_said(self, home: Path, plugged: Path, capsys: pytest.CaptureFixture[str]) -> None:
         code, answer = said(capsys, "--dir", str(home), "backup", "--restore")
-        assert code == 1 and "there is no *.db on the stick" in answer["error"]["message"]
+        assert code == 1 and "there is no *.db on a USB stick" in answer["error"]["message"]
 
     def test_no_stick(self, home: Path, plugged: Path, capsys: pytest.CaptureFixture[str]) -> None:
         plugged.rmdir()

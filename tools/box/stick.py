@@ -7,7 +7,6 @@ pulled out. Elsewhere a file is where its path says. The disk that the box runs 
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import glob
 import os
 import subprocess
@@ -47,11 +46,22 @@ def old_file(named: str | None, pattern: str) -> Iterator[str]:
     if not _on_stick(named):
         yield str(named)
         return
-    with _mounted(False) as folder:
-        found = [os.path.join(folder, one) for one in sorted(os.listdir(folder)) if fnmatch.fnmatch(one, pattern)]
-        if not named and not found:
-            raise bootfs.BoxError(f"there is no {pattern} on the stick", hint="name the file")
-        yield os.path.join(folder, named) if named else max(found, key=os.path.getmtime)
+    if named:
+        with _mounted(False) as folder:
+            yield os.path.join(folder, named)
+    else:
+        with files(pattern) as found:
+            yield max(found, key=os.path.getmtime)
+
+
+@contextlib.contextmanager
+def files(pattern: str) -> Iterator[list[str]]:
+    """The files that fit on the first stick that has such; it is mounted while the block lasts. Raises BoxError."""
+    _mount(PLACE, False, pattern)
+    try:
+        yield glob.glob(f"{PLACE}/{pattern}")
+    finally:
+        _umount(PLACE)
 
 
 def put_in() -> str:
@@ -88,11 +98,11 @@ def _mounted(writable: bool) -> Iterator[str]:
         yield PLACE
     finally:
         os.sync()
-        subprocess.run(["umount", PLACE], check=False)
+        _umount(PLACE)
 
 
-def _mount(place: str, writable: bool) -> None:
-    """Mount the first stick that can be. Raises BoxError."""
+def _mount(place: str, writable: bool, pattern: str = "") -> None:
+    """Mount the first stick that can be, and that has a file that fits where that is asked for. Raises BoxError."""
     own = bootfs.facts().get("disk", "")
     devices = [device for pattern in DEVICES for device in sorted(glob.glob(pattern))
                if not (own and device.startswith(own))]
@@ -101,9 +111,16 @@ def _mount(place: str, writable: bool) -> None:
     for device, kind in ((device, kind) for device in devices for kind in _KINDS):
         command = ["mount", "-t", kind, "-o", f"{how},nodev,nosuid,noexec", device, place]
         if subprocess.run(command, capture_output=True).returncode == 0:
-            return
-    raise bootfs.BoxError("there is no USB stick that can be " + ("written" if writable else "read"),
-                          allowed=f"formatted as {', '.join(_KINDS)}", hint="plug one in, or give a path")
+            if not pattern or glob.glob(f"{place}/{pattern}"):
+                return
+            _umount(place)
+    what = f"{pattern} on a USB stick" if pattern else "USB stick that can be " + ("written" if writable else "read")
+    raise bootfs.BoxError(f"there is no {what}", allowed=f"formatted as {', '.join(_KINDS)}, files at its top",
+                          hint="plug one in, or give a path")
+
+
+def _umount(place: str) -> None:
+    subprocess.run(["umount", place], check=False)
 
 
 def _free(path: str) -> str:
