@@ -225,6 +225,22 @@ def test_a_slot_that_the_card_has_lost_gives_way_to_the_other(box: Machine) -> N
     assert "update apply writes this slot anew" in said
 
 
+def test_a_lost_superblock_costs_nothing(box: Machine) -> None:
+    text = f"before the damage {time.time_ns()}"
+    before = box.shell("waypost --dir /data/waypost keys | head -1")
+    assert re.search("[0-9a-f]{16}", box.shell(f"waypost --dir /data/waypost board post '{text}'")), "acknowledged"
+    box.cut()
+    with open(box.card, "r+b") as card:
+        card.seek((FIRST_MB + BOOT_MB + 2 * SLOT_MB) << 20)
+        card.write(bytes(4096))
+    box.start()
+    box.ready()
+    said = box.serial.decode(errors="replace")
+    assert "the data partition is damaged: mending it" in said and "CAN'T KEEP DATA" not in said, said
+    assert box.shell("waypost --dir /data/waypost keys | head -1") == before
+    assert text in box.shell("waypost --dir /data/waypost board list")
+
+
 def test_a_broken_update_is_taken_back_by_itself_and_nothing_is_lost(box: Machine, image: pathlib.Path) -> None:
     """images/builder/__main__.py, spoil: its node works and brings the database forward, but it has no page."""
     before, on_trial = f"before {time.time_ns()}", f"on trial {time.time_ns()}"
