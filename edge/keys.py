@@ -77,11 +77,12 @@ def load_or_create(directory: str) -> tuple[bytes, bool]:
     return load(directory), True
 
 
-def write(path: str, seed: bytes) -> None:
-    """Make a key file; never over another one. Raises OSError."""
+def write(path: str, seed: bytes, *, has_modes: bool = True) -> None:
+    """Make a key file; never over another one. has_modes: not so on a stick's file system. Raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        os.fchmod(fd, 0o600)
+        if has_modes:
+            os.fchmod(fd, 0o600)
         os.write(fd, seed.hex().encode() + b"\n")
         os.fsync(fd)
     finally:

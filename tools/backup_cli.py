@@ -89,13 +89,8 @@ def _node(directory: str) -> str:
 
 def _copy_key(directory: str, target: str) -> None:
     seed = keys.load(directory)
-    try:  # not keys.write: a stick's file system may know no modes
-        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            os.write(fd, seed.hex().encode() + b"\n")
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+    try:
+        keys.write(target, seed, has_modes=False)
     except OSError as error:
         raise KeyFileError(f"can't be written: {error.strerror}", where=target,
                            hint="choose another name; a key file is never overwritten") from None
