@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-TEST_S_MAX = 3600 if os.environ.get("WAYPOST_EMULATED") else 180  # images/test/suite_arm64.sh: under qemu-user
+from tests.waiting import PATIENCE
+
+TEST_S_MAX = 180 * PATIENCE
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 

@@ -14,6 +14,7 @@ from edge.core.link import LinkInfo
 from edge.core.machine import Machine
 from edge.core.rng import Rng
 from edge.errors import CapacityExceeded, Unavailable
+from tests.waiting import PATIENCE
 
 KEY = b"community key of the aired tests"
 
@@ -129,7 +130,7 @@ def test_a_probe_is_echoed_and_told() -> None:
         lane, frame = one.radio.sent[0]
         assert lane == 1
         assert two.aired.heard("lora", frame, Signal()) and not two.radio.sent
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * PATIENCE):
             while not two.radio.sent:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         assert one.aired.heard("lora", two.radio.sent[0][1], Signal())
@@ -149,7 +150,7 @@ def test_probes_are_answered_with_measure_and_only_members() -> None:
             one.aired.probe("lora", b"once", n)
         for _, frame in one.radio.sent:
             two.aired.heard("lora", frame, Signal())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * PATIENCE):
             while len(two.radio.sent) < aired.ECHO_BURST:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         assert two.machine.counters["drop.rate"] == 5

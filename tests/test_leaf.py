@@ -30,11 +30,12 @@ from radios.lan.udp import UdpDriver
 from tests.conformance.run import MICROPYTHON
 from tests.conftest import ROOT
 from tests.core.papers import key_of, order
+from tests.waiting import PATIENCE
 from tools.dev import mplint
 
 HEAP = "1m"
 RSS_BYTES_MAX = 4_500_000
-WAIT_S_MAX = 20
+WAIT_S_MAX = 20 * PATIENCE
 COMMUNITY = bytes(range(100, 132))
 
 CPYTHON = [sys.executable]

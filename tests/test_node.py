@@ -18,6 +18,7 @@ from edge.node import Node
 from edge.store.store import Store
 from edge.trace import Trace
 from radios.lanes import LaneQueue
+from tests.waiting import PATIENCE
 
 OTHER = crypto.public_key(b"o" * 32)
 
@@ -135,7 +136,7 @@ def test_a_link_that_does_not_let_go_or_fails_keeps_no_node_from_its_end(
         bench.link.stop = how  # type: ignore[method-assign]
         await bench.meet()
         await bench.post(1, 2, 10)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * PATIENCE):
             await bench.node.stop()
         bench.store.close()
         return said

@@ -13,9 +13,10 @@ from edge.core import message
 from radios.lan.driver import LanDriver
 from tests.bare_node import BareNode
 from tests.lan.kit import no_callback_fails
+from tests.waiting import PATIENCE
 
 PIECE = 32000
-WAIT_S = 30
+WAIT_S = 30 * PATIENCE
 
 
 class House(BareNode):

@@ -13,6 +13,7 @@ from edge.core.rng import Rng
 from edge.node import Node
 from edge.store.store import Store
 from edge.trace import Trace
+from tests.waiting import PATIENCE
 
 
 class Signal:
@@ -66,7 +67,7 @@ def test_messages_and_objects_cross_the_air(tmp_path: pathlib.Path) -> None:
         short = await one.post(message.NOTE, 2, 3600, None, {1: "short"})
         long = await one.post(message.NOTE, 2, 3600, None, {1: Rng(2).bytes(400).hex()})
         ids: set[bytes] = set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(10 * PATIENCE):
             while not {short, long} <= ids:
                 await asyncio.sleep(0.01)
                 ids = {id for _, _, id in pairs[1][2].boot_rows()}
@@ -109,7 +110,7 @@ def test_what_others_have_said_is_taken_back_from_the_driver(tmp_path: pathlib.P
         held.owner = two
         await two.start_link(held)
         id = await one.post(message.NOTE, 2, 3600, None, {1: "short"})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(10 * PATIENCE):
             while not radio.frames:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             frame = radio.frames[0]

@@ -9,6 +9,7 @@ import pytest
 
 from edge import tasks
 from edge.tasks import Tasks
+from tests.waiting import PATIENCE
 
 
 class Troubles:
@@ -45,7 +46,7 @@ def test_what_fails_starts_again_and_says_why() -> None:
 
         one = Tasks(troubles)
         one.start("probe", work, quiet_ms=60000)
-        await asyncio.wait_for(well.wait(), 10)
+        await asyncio.wait_for(well.wait(), 10 * PATIENCE)
         assert "OSError('no bus')" in troubles.now["probe"]
         assert one.rows()[0]["restarts"] == 2
         await one.stop()
@@ -74,7 +75,7 @@ def test_what_runs_well_again_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> 
         one.start("probe", work, quiet_ms=30)
         while troubles.now.get("probe") != "":
             troubles.said.clear()
-            await asyncio.wait_for(troubles.said.wait(), 10)
+            await asyncio.wait_for(troubles.said.wait(), 10 * PATIENCE)
         await one.stop()
 
     asyncio.run(story())
@@ -95,7 +96,7 @@ def test_silence_is_found_and_ended() -> None:
 
         one = Tasks(troubles)
         one.start("probe", work, quiet_ms=10)
-        await asyncio.wait_for(again.wait(), 10)
+        await asyncio.wait_for(again.wait(), 10 * PATIENCE)
         assert "no sign of life" in troubles.now["probe"]
         assert one.wedged == ""
         await one.stop()
@@ -119,7 +120,7 @@ def test_what_will_not_end_is_named() -> None:
         one.start("mule", work, quiet_ms=10)
         while "can't be ended" not in troubles.now.get("mule", ""):
             troubles.said.clear()
-            await asyncio.wait_for(troubles.said.wait(), 10)
+            await asyncio.wait_for(troubles.said.wait(), 10 * PATIENCE)
         assert one.wedged == "mule"
         free.set()
         await one.stop()

@@ -23,6 +23,7 @@ from edge.errors import BusError, NotRunning
 from tests.cli.kit import RealNode, cli, cli_json
 from tests.conftest import ROOT
 from tests.system.nodes import until
+from tests.waiting import PATIENCE
 from tools import run_guard
 from tools.bench import random_gguf
 from tools.client import Client
@@ -76,7 +77,7 @@ def test_the_loop_hangs_at_the_usual_pace(tmp_path: Path) -> None:
         assert process.poll() is None, "it is the same process"
         assert text in cli("--dir", tmp_path / "n", "status")[1]
         process.terminate()
-        _out, err = process.communicate(timeout=20)
+        _out, err = process.communicate(timeout=20 * PATIENCE)
         assert b"it begins again: the event loop stood still" in err
 
 
@@ -92,7 +93,7 @@ def test_what_hangs_is_named_and_what_it_had_started_is_ended(tmp_path: Path, ho
 def test_where_nothing_of_ours_can_run_the_process_ends_and_says_where(tmp_path: Path) -> None:
     with faulty(tmp_path / "n") as process:
         ask(tmp_path / "n", "test.hang@1", how="interpreter")
-        _out, err = process.communicate(timeout=60)
+        _out, err = process.communicate(timeout=60 * PATIENCE)
         assert process.returncode == 1
         assert b"Timeout (0:00:02.5" in err and b"hang_with_the_interpreter" in err
 
@@ -142,9 +143,9 @@ def test_a_frozen_worker_of_a_model_is_ended_and_said(tmp_path: Path) -> None:
         (worker,) = children(node.process.pid)
         os.kill(worker, signal.SIGSTOP)
         began_s = time.monotonic()
-        _out, err = asking.communicate(timeout=60)
+        _out, err = asking.communicate(timeout=60 * PATIENCE)
         assert asking.returncode != 0 and re.search("did not answer any more|got nowhere for 20 s", err)
-        assert ask_for(folder, 3).communicate(timeout=60)[1] == ""
+        assert ask_for(folder, 3).communicate(timeout=60 * PATIENCE)[1] == ""
         took_s = time.monotonic() - began_s
         assert took_s <= 60 and worker not in children(node.process.pid)
         assert re.search("worker|model", node.stop()[2]), "the log says so"
@@ -208,7 +209,7 @@ def test_place() -> None:
 
 def test_children_are_ended_and_reaped() -> None:
     child = subprocess.Popen(["sleep", "60"])
-    deadline_s = time.monotonic() + 20
+    deadline_s = time.monotonic() + 20 * PATIENCE
     while child.returncode is None and time.monotonic() < deadline_s:
         run_guard.end_children()
         try:

@@ -37,6 +37,7 @@ exec unshare --mount --propagation private sh -eu -c '
     mount -t tmpfs tmpfs "$root/run"
     mkdir -p "$root/tmp/src"
     (cd "$here" && git ls-files -z | xargs -0 tar -cf -) | tar -xf - -C "$root/tmp/src"
-    exec env -i HOME=/tmp PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 PYTHONPATH=/opt/tests WAYPOST_EMULATED=1 \
+    exec env -i HOME=/tmp PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 PYTHONPATH=/opt/tests \
+        WAYPOST_EMULATED=1 WAYPOST_TEST_PATIENCE=10 \
         chroot "$root" sh -c "ip link set lo up 2>/dev/null; cd /tmp/src && exec python3 -m pytest \"\$@\"" sh "$@"
 ' sh "$root" "$here" "$@"

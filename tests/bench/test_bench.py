@@ -13,6 +13,7 @@ import pytest
 
 from edge.core import message
 from tests.conftest import ROOT
+from tests.waiting import PATIENCE
 from tools import bench, cli
 from tools.bench import making, radio
 from tools.bench.figures import Figure, NotHere, machine, table
@@ -89,8 +90,8 @@ def test_the_relay_counts_both_ways() -> None:
             seen = 0
             while seen < 2000:
                 seen += len(client.recv(4096))
-        assert relay.connected.wait(5)
-    thread.join(5)
+        assert relay.connected.wait(5 * PATIENCE)
+    thread.join(5 * PATIENCE)
     assert relay.bytes == 3000
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from edge.bus import wire
 from edge.bus.bus import Bus
 from edge.caller import MEMBER
+from tests.waiting import PATIENCE
 
 
 def key_of(name: str) -> bytes:
@@ -77,7 +78,7 @@ def run(scenario: Callable[[World], Any]) -> None:
     async def main() -> None:
         world = World()
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(10 * PATIENCE):
                 await scenario(world)
         finally:
             for bus in world.buses.values():

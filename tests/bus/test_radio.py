@@ -14,6 +14,7 @@ from edge.services import provide_radio
 from tests.bus.joined import World, run
 from tests.bus.test_services import village
 from tests.bus.village import Place
+from tests.waiting import PATIENCE
 
 
 class Air:
@@ -44,7 +45,7 @@ async def events(bus: Bus, capability: str, params: dict[str, Any], n: int, *pub
             value = value | {"nonce": air.probes[-1][1].hex()}
         bus.publish(topic, value)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * PATIENCE):
             out.append(await waits)
             while len(out) < n:
                 out.append(await anext(stream))

@@ -16,6 +16,7 @@ from edge.core import frame, limits
 from edge.core.fragment import Reassembler, split
 from radios.lanes import LaneQueue
 from tests.bus.joined import Clock, key_of, settle
+from tests.waiting import PATIENCE
 
 PIECE = 32000
 
@@ -86,7 +87,7 @@ def run(scenario: Callable[[Line], Any], mtu_bytes: int = limits.FRAME_BYTES_MAX
         while line.carry():
             await settle()
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(30 * PATIENCE):
                 await scenario(line)
         finally:
             await line.a.bus.close()

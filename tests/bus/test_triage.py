@@ -17,6 +17,7 @@ from edge.services.triage import shown
 from tests.bus.joined import World
 from tests.bus.test_services import village
 from tests.bus.village import JUDGE, NOW_S, Place
+from tests.waiting import PATIENCE
 
 TRAPPED = "We are trapped in the cellar, the water is rising"
 
@@ -129,7 +130,7 @@ class Slow:
 @pytest.mark.parametrize("error", [None, errors.Unavailable("none here")])
 def test_a_notice_never_waits_for_its_judge(error: Exception | None) -> None:
     async def main() -> None:
-        lane = await asyncio.wait_for(triage.Raise(Slow(error)).lane(TRAPPED, triage.AUTO), 5)
+        lane = await asyncio.wait_for(triage.Raise(Slow(error)).lane(TRAPPED, triage.AUTO), 5 * PATIENCE)
         assert lane == limits.LANE_COMMUNITY
 
     asyncio.run(main())

@@ -13,9 +13,10 @@ import subprocess
 import sys
 from typing import Any
 
+from tests.waiting import PATIENCE
 from tools.cli import main
 
-READY_S = 30
+READY_S = 30 * PATIENCE
 
 
 def cli(*words: object) -> tuple[int, str, str]:

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from tests.cli.kit import cli
+from tests.waiting import PATIENCE
 from tools import cli as command_line
 from tools import cli_args
 
@@ -168,13 +169,14 @@ def test_a_closed_pipe_is_no_error() -> None:
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
-        assert process.wait(20) == 0 and process.stderr.read() == b""
+        assert process.wait(20 * PATIENCE) == 0 and process.stderr.read() == b""
 
 
 def test_a_quick_command_imports_little() -> None:
     code = ("import sys; from tools.cli import main; main(['--dir', '/nonexistent', 'status'])\n"
             "print(sorted({'asyncio', 'sqlite3', 'ssl', 'tomllib', 'tools.simulate'} & set(sys.modules)))")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20 * PATIENCE,
+                          check=True)
     assert done.stdout.strip() == "[]"
 
 

@@ -29,6 +29,7 @@ from edge.errors import (
     Unavailable,
     WaypostError,
 )
+from tests.waiting import PATIENCE
 from tools import client as client_module
 from tools.client import Client
 
@@ -132,7 +133,7 @@ def test_hanging_up_cancels(tmp_path: pathlib.Path) -> None:
         connection.close()
 
     async def after(here: Here) -> None:
-        await asyncio.wait_for(here.cancelled.wait(), 5)
+        await asyncio.wait_for(here.cancelled.wait(), 5 * PATIENCE)
         assert not here.server.clients
 
     with_server(tmp_path, work, after)

@@ -10,12 +10,14 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
+from tests.waiting import PATIENCE
 from tools import cli_run, warm
 
 
 def test_substitutes_behave_like_the_originals() -> None:
     path = os.path.join(ROOT, "tests", "cli", "lean_check.py")
-    done = subprocess.run([sys.executable, "-I", "-S", path], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-I", "-S", path], capture_output=True, text=True,
+                          timeout=60 * PATIENCE, check=True)
     assert done.stdout.splitlines() == [
         "verdicts True", "sqlite3 True True", "typing True",
         "logging True CRITICAL False", "left out []", "traceback True True",
@@ -26,7 +28,7 @@ def test_substitutes_behave_like_the_originals() -> None:
 
 def test_a_fault_before_the_node_runs_is_seen() -> None:
     fd = cli_run.hand_over({"path": cli_run.search_path()})  # no directory: a fault of ours
-    done = subprocess.run(cli_run.command(fd), pass_fds=[fd], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(cli_run.command(fd), pass_fds=[fd], capture_output=True, text=True, timeout=60 * PATIENCE)
     os.close(fd)
     assert done.returncode == 1 and "KeyError" in done.stderr
 

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from tests.conftest import ROOT
+from tests.waiting import PATIENCE
 from tools import cli_args, completion
 from tools.dev import docs_cli
 
@@ -30,7 +31,7 @@ def test_script_is_good_shell(shell: str, tmp_path: pathlib.Path) -> None:
         pytest.skip(f"{shell} is not installed")
     path = tmp_path / "script"
     path.write_text(text)
-    subprocess.run([shell, "-n", str(path)], check=True, timeout=20)
+    subprocess.run([shell, "-n", str(path)], check=True, timeout=20 * PATIENCE)
 
 
 def offered(folder: pathlib.Path, *words: str) -> list[str]:
@@ -44,7 +45,7 @@ COMP_CWORD={len(words) - 1}
 _waypost
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
-    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=20 * PATIENCE, check=True)
     return done.stdout.split()
 
 
@@ -66,7 +67,7 @@ def test_fish_offers(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "script"
     path.write_text(completion.script("fish", cli_args.build_parser()))
     code = f"source {path}; complete -C 'waypost board li'; complete -C 'waypost --dir x pee'"
-    done = subprocess.run(["fish", "--no-config", "-c", code], capture_output=True, text=True, timeout=20, check=True,
-                          env={**os.environ, "HOME": str(tmp_path)})
+    done = subprocess.run(["fish", "--no-config", "-c", code], capture_output=True, text=True, check=True,
+                          timeout=20 * PATIENCE, env={**os.environ, "HOME": str(tmp_path)})
     words = [line.split("\t")[0] for line in done.stdout.splitlines()]
     assert "list" in words and "peers" in words and "post" not in words

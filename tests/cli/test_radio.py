@@ -17,6 +17,7 @@ from tests.cli.kit import RealNode, cli, cli_json
 from tests.conftest import ROOT
 from tests.radios.lora.emulated.air import LiveAir
 from tests.radios.lora.emulated.meshtastic_device import MeshtasticDevice
+from tests.waiting import PATIENCE
 from tools import radio_find, radio_range, top
 from tools import radio_view as view
 
@@ -199,7 +200,7 @@ def served(folder: pathlib.Path, tcp: bool) -> tuple[MeshtasticDevice, Any]:
         loop.call_soon_threadsafe(over.set)
         thread.join()
 
-    assert ready.wait(10)
+    assert ready.wait(10 * PATIENCE)
     return made[0], end
 
 

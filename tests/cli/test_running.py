@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from tests.cli.kit import RealNode, cli, cli_json, mapped, rss_kib
+from tests.waiting import PATIENCE
 
-SEEN_S = 10
+SEEN_S = 10 * PATIENCE
 RSS_KIB_MAX = 19531  # 20.0 MB
 
 
@@ -58,9 +59,9 @@ def test_ready_line(a: RealNode) -> None:
     assert a.ready["pid"] == a.process.pid  # exec, no child in between
     assert a.ready["node"] == cli_json("--dir", a.directory, "keys")["node"]
     assert a.ready["web"] == f"http://127.0.0.1:{a.ready['web'].rpartition(':')[2]}"
-    with urllib.request.urlopen(a.ready["web"] + "/", timeout=10) as answer:
+    with urllib.request.urlopen(a.ready["web"] + "/", timeout=10 * PATIENCE) as answer:
         assert answer.status == 200 and b"<html" in answer.read()
-    with urllib.request.urlopen(a.ready["web"] + "/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(a.ready["web"] + "/metrics", timeout=10 * PATIENCE) as answer:
         text = answer.read().decode()
     assert 'waypost_messages{lane="2"}' in text and 'waypost_neighbours{link="lan"} 1' in text
     assert a.ready["node"] not in text
@@ -154,19 +155,19 @@ def test_trace_follow(a: RealNode) -> None:
         while f"id={id}" not in process.stdout.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(10 * PATIENCE) == 130
 
 
 def test_it_is_lean(a: RealNode, tmp_path: pathlib.Path) -> None:
     assert not mapped(a.process.pid, "libssl") and not mapped(a.process.pid, "libcrypto")
     with RealNode(tmp_path / "n") as node:  # all is compiled by now
-        with urllib.request.urlopen(node.ready["web"] + "/", timeout=10):
+        with urllib.request.urlopen(node.ready["web"] + "/", timeout=10 * PATIENCE):
             pass
         assert rss_kib(node.process.pid) <= RSS_KIB_MAX
 
 
 def test_one_node_a_directory(a: RealNode) -> None:
-    done = subprocess.run(a.command, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(a.command, capture_output=True, text=True, timeout=30 * PATIENCE)
     assert done.returncode == 1 and json.loads(done.stdout)["error"]["code"] == "already_running"
     assert str(a.process.pid) in done.stderr and "--dir" in done.stderr
     assert cli_json("--dir", a.directory, "status")["node"] == a.ready["node"]
@@ -278,7 +279,7 @@ def test_no_page(tmp_path: pathlib.Path) -> None:
 
 def refused(folder: pathlib.Path, code: str) -> dict[str, str]:
     """The error with which a node refuses to start."""
-    done = subprocess.run(RealNode(folder).command, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(RealNode(folder).command, capture_output=True, text=True, timeout=30 * PATIENCE)
     error: dict[str, str] = json.loads(done.stdout)["error"]
     assert done.returncode == 1 and error["code"] == code and error["hint"], done.stdout
     assert done.stderr.strip().splitlines()[-1].startswith("waypost: ") and "Traceback" not in done.stderr
@@ -302,7 +303,8 @@ def test_a_node_without_its_key_or_store_does_not_start(tmp_path: pathlib.Path) 
 
 def test_a_directory_that_cant_be_made(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("x")
-    done = subprocess.run(RealNode(tmp_path / "file" / "n").command, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(RealNode(tmp_path / "file" / "n").command, capture_output=True, text=True,
+                          timeout=30 * PATIENCE)
     assert done.returncode == 2 and json.loads(done.stdout)["error"]["code"] == "config"
 
 
@@ -326,7 +328,7 @@ def test_human_ready(tmp_path: pathlib.Path) -> None:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(6)]
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(30 * PATIENCE) == 0
     assert lines[0] == "waypost: ready\n" and "http://127.0.0.1:" in "".join(lines)
 
 
@@ -339,4 +341,4 @@ def test_a_reader_that_went_away(tmp_path: pathlib.Path) -> None:
         os.close(reader)
         until(lambda: cli("--dir", node.directory, "status")[0] == 0)
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(30 * PATIENCE) == 0

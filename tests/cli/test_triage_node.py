@@ -7,6 +7,7 @@ import urllib.request
 
 from tests.cli.kit import RealNode, cli, cli_json, rss_kib
 from tests.cli.test_running import until
+from tests.waiting import PATIENCE
 
 CRY = "My neighbour has chest pain and can't breathe"
 
@@ -39,7 +40,7 @@ def test_what_it_costs(tmp_path: pathlib.Path) -> None:
     """A node holds nothing of triage until a text comes, and 1.5 MB at most from then on."""
     with RealNode(tmp_path / "with") as on, RealNode(tmp_path / "without", "triage.enabled=false") as off:
         for node in (on, off):
-            with urllib.request.urlopen(node.ready["web"] + "/", timeout=10):
+            with urllib.request.urlopen(node.ready["web"] + "/", timeout=10 * PATIENCE):
                 pass
         assert rss_kib(on.process.pid) - rss_kib(off.process.pid) <= 512
         for n in range(20):

@@ -18,11 +18,13 @@ import re
 import subprocess
 import sys
 
+from tests.waiting import PATIENCE
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 MICROPYTHON = os.path.join(ROOT, ".mp", "micropython")
 HEAP = "8m"
-RUN_S_MAX = 120
+RUN_S_MAX = 120 * PATIENCE
 NOT_SCENARIOS = ("__init__.py", "run.py", "test_conformance.py")
 
 

@@ -19,6 +19,7 @@ import pytest
 from edge.compat import crypto
 from tests.conftest import ROOT
 from tests.system.nodes import NodeProcess, running, until
+from tests.waiting import PATIENCE
 from tools import console_line
 from tools.console_line import Line
 
@@ -239,10 +240,10 @@ def test_what_is_no_serial_port_is_said(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     done = subprocess.run([sys.executable, "-m", "tools.cli", "console", "--serve", str(file)], cwd=ROOT,
-                          capture_output=True, text=True, timeout=60, check=False)
+                          capture_output=True, text=True, timeout=60 * PATIENCE, check=False)
     assert done.returncode == 1 and "no serial port" in done.stderr
     done = subprocess.run([sys.executable, "-m", "tools.cli", "console"], cwd=ROOT, stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=60, check=False)
+                          capture_output=True, text=True, timeout=60 * PATIENCE, check=False)
     assert done.returncode == 1 and "no terminal" in done.stderr
 
 
@@ -264,7 +265,7 @@ def test_a_terminal_joined_to_a_cable(tmp_path: Path) -> None:
             assert select.select([person], [], [], 30)[0]
             seen += os.read(person, 4096)
         os.write(person, b"\x1d")
-        assert process.wait(30) == 0
+        assert process.wait(30 * PATIENCE) == 0
     finally:
         process.kill()
         process.wait()
@@ -283,7 +284,7 @@ def test_a_terminal_is_left(tmp_path: Path, typed: bytes) -> None:
             assert select.select([person], [], [], 30)[0]
             seen += os.read(person, 4096)
         os.write(person, typed)
-        assert process.wait(30) == 0
+        assert process.wait(30 * PATIENCE) == 0
     finally:
         process.kill()
         process.wait()

@@ -32,11 +32,12 @@ from tests.parts.test_hot_box import box as rooted_box
 from tests.radios.lora.emulated.air import LiveAir
 from tests.radios.lora.emulated.rnode_device import RNodeDevice
 from tests.system.nodes import NodeProcess
+from tests.waiting import PATIENCE
 from tools import cli_args, doctor_box
 from tools.box import systems
 from tools.console_verbs import verbs
 
-MEASURED_S = 90
+MEASURED_S = 90 * PATIENCE
 LORA = ("lora.enabled=true", "lora.modem=rnode", "lora.freq_hz=869525000", "lora.bw_hz=250000", "lora.sf=7",
         "lora.cr_den=5", "lora.power_dbm=14")
 
@@ -267,7 +268,7 @@ def test_the_node_is_wedged(box: Box) -> None:
     assert f"process {process.pid} holds the directory but does not answer" in said
     assert "waypost restart" in said
     assert f"process {process.pid} has ended" in box.does("waypost restart")
-    assert process.wait(20) == 0, "it could still end in order"
+    assert process.wait(20 * PATIENCE) == 0, "it could still end in order"
     box.after.pop()
     box.is_well()
 

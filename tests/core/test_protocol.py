@@ -17,6 +17,7 @@ import pytest
 from edge.core import cbor, frame, limits, message
 from edge.core.fragment import Reassembler
 from tests.core.mutate import reason_of, survives
+from tests.waiting import PATIENCE
 from tools.dev import vectors
 
 ROOT = Path(__file__).parent.parent.parent
@@ -104,7 +105,8 @@ def test_fuzz() -> None:
 
 def run_node(path: Path) -> subprocess.CompletedProcess[str]:
     decoder = Path(__file__).parent / "independent_decoder.js"
-    return subprocess.run([str(NODE), str(decoder), str(path)], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([str(NODE), str(decoder), str(path)], capture_output=True, text=True,
+                          timeout=60 * PATIENCE, check=False)
 
 
 @pytest.mark.skipif(NODE is None, reason="no node.js")

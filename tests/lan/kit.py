@@ -14,6 +14,7 @@ from radios import controls
 from radios.lan import bounds, records
 from radios.lan.driver import LanDriver
 from tests.radios.contract import Heard, identity
+from tests.waiting import PATIENCE
 
 
 class Hasty(bounds.Pace):
@@ -107,7 +108,7 @@ class Raw:
     async def told(self) -> str:
         """The word with which the other side ends it; "" when it just ends."""
         try:
-            record = await asyncio.wait_for(self.record(), 3)
+            record = await asyncio.wait_for(self.record(), 3 * PATIENCE)
             if len(record) == 1:
                 return controls.word_of(record[0])
             kind, value = controls.unpack_control(self.channel.open(record))

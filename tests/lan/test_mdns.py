@@ -15,7 +15,9 @@ import pytest
 
 from radios.lan import mdns
 from tests.conftest import ROOT
+from tests.emulation import not_emulated
 from tests.lan.kit import Lan, lan
+from tests.waiting import PATIENCE
 
 KEY = bytes(range(32))
 PARENT = """
@@ -74,7 +76,7 @@ def test_avahi(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     one = mdns.Registration(KEY, 7373)
     one.start()
     pid = one._pid
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 5 * PATIENCE
     while not said.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert said.read_text() == f"-f -s waypost-00010203 _waypost._tcp 7373 v=1 key={KEY.hex()}\n"
@@ -83,11 +85,12 @@ def test_avahi(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert not alive(pid)
 
 
+@not_emulated("does not tell the parent of an exec that failed")
 def test_a_helper_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     one = mdns.Registration(KEY, 7373)
     monkeypatch.setattr(one, "command", lambda: ["/bin/false"])
     one.start()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 5 * PATIENCE
     while "ended" not in one.note() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert one.note() == "not registered: the helper has ended (256)"
@@ -106,12 +109,13 @@ def test_the_child_ends_with_the_node_however_that_ends() -> None:
         assert alive(pid)
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 5 * PATIENCE
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not alive(pid)
 
 
+@not_emulated("has no IP_MULTICAST_IF")
 def test_registered_for_real(monkeypatch: pytest.MonkeyPatch) -> None:
     """By zeroconf in a child, found by zeroconf here."""
     zeroconf: Any = pytest.importorskip("zeroconf")
@@ -121,7 +125,7 @@ def test_registered_for_real(monkeypatch: pytest.MonkeyPatch) -> None:
     browser = zeroconf.Zeroconf()
     try:
         info = None
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 10 * PATIENCE
         while info is None and time.monotonic() < deadline:
             info = browser.get_service_info("_waypost._tcp.local.", f"{one._name}._waypost._tcp.local.", 300)
         assert info is not None and info.port == 7373

@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.emulation import meets_by_multicast
+from tests.waiting import PATIENCE
 
 pytestmark = [
     pytest.mark.netns,
+    meets_by_multicast,
     pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ip") is None, reason="needs root and iproute2"),
 ]
 # so fast that a test can wait for it; a node takes 35 s to be sure that a cable is out
@@ -28,7 +31,7 @@ SHORT = {"keepalive_s": 1, "probe_s": 1, "probes": 1, "unacked_ms": 1200, "yield
 
 def ip(*arguments: str, namespace: str = "") -> None:
     inside = ["-n", namespace] if namespace else []
-    subprocess.run(["ip", *inside, *arguments], check=True, capture_output=True, timeout=10)
+    subprocess.run(["ip", *inside, *arguments], check=True, capture_output=True, timeout=10 * PATIENCE)
 
 
 class Node:
@@ -49,6 +52,7 @@ class Node:
             self._events.put(json.loads(line))
 
     def wait(self, kind: str, seconds: float = 5) -> dict[str, Any]:
+        seconds *= PATIENCE
         deadline = time.monotonic() + seconds
         seen = []
         while (left := deadline - time.monotonic()) > 0:
@@ -66,7 +70,7 @@ class Node:
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.close()
         status = self.wait("status")
-        assert self.process.wait(5) == 0
+        assert self.process.wait(5 * PATIENCE) == 0
         self._thread.join()
         self.process.stdout.close()
         return status
@@ -195,4 +199,5 @@ family.close()
 
 def test_memberships_of_dead_interfaces_are_given_back(net: Net) -> None:
     """A kernel allows 20 memberships a socket; interfaces that come and go must not use them up."""
-    subprocess.run(["ip", "netns", "exec", net.a, sys.executable, "-c", COME_AND_GO], cwd=ROOT, check=True, timeout=20)
+    subprocess.run(["ip", "netns", "exec", net.a, sys.executable, "-c", COME_AND_GO], cwd=ROOT, check=True,
+                   timeout=20 * PATIENCE)

@@ -12,6 +12,7 @@ from radios.lan import addresses, bounds
 from radios.lan.udp import UdpDriver
 from tests.lan.kit import no_callback_fails
 from tests.radios.contract import HELLO, Heard, identity
+from tests.waiting import PATIENCE
 
 CLOSED = Mac(b"c" * 32, DATAGRAM)
 
@@ -40,7 +41,7 @@ def run(test: Callable[[UdpDriver, Heard, socket.socket], Coroutine[Any, Any, No
 
 
 async def counted(driver: UdpDriver, name: str, number: int) -> None:
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(3 * PATIENCE):
         while driver.counters.get(name, 0) < number:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     assert driver.counters[name] == number

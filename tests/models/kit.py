@@ -13,13 +13,14 @@ from edge.models.catalogue import Catalogue, Record
 from edge.models.front import Models
 from edge.models.host import Host
 from edge.models.supply import Supply
+from tests.waiting import PATIENCE
 
 SETTINGS = {"chat": "", "embed": "", "context": 512, "memory_mb": 0, "small_mb": 400, "threads": 1, "idle_s": 60,
             "quota_mb": 1000}
 HOW = {"max_tokens": 20, "temperature_milli": 700, "top_p_milli": 950, "repeat_milli": 1100, "seed": 1}
 ENDLESS = HOW | {"max_tokens": 4096}
 QUOTA_BYTES = 10**9
-WAIT_S = 30
+WAIT_S = 30 * PATIENCE
 
 
 def chat(text: str = "hello", **how: Any) -> dict[str, Any]:

@@ -14,8 +14,9 @@ import sys
 from typing import Any
 
 from edge.models.sticks import Sticks
+from tests.waiting import PATIENCE
 
-WAIT_S = 20
+WAIT_S = 20 * PATIENCE
 
 
 async def main(root: str, model: str) -> None:

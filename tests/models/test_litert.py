@@ -23,6 +23,7 @@ from edge.triage.model import Model
 from edge.words import words
 from tests.conftest import ROOT
 from tests.models.kit import chat, place
+from tests.waiting import PATIENCE
 from tools.dev import tflite_graph, triage_tflite
 
 AUDIO = "[audio]\nrate_hz = 8000\nsamples = 64\n"
@@ -94,7 +95,7 @@ def test_triage_is_the_same_on_both_runtimes(triage: str, runtime: str) -> None:
         pytest.skip(f"there is no {runtime} for this Python")
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "other_runtime.py")
     done = subprocess.run([python, script, triage], input=json.dumps(TEXTS), capture_output=True, text=True,
-                          env={"PYTHONPATH": ROOT, "PATH": os.environ["PATH"]}, timeout=120, check=False)
+                          env={"PYTHONPATH": ROOT, "PATH": os.environ["PATH"]}, timeout=120 * PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["runtime"].startswith(runtime)

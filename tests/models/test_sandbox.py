@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.models.kit import begun, chat, place
+from tests.waiting import PATIENCE
 
 USERS = [0, 65534] if os.geteuid() == 0 else [os.geteuid()]
 ATTEMPTS = 19
@@ -40,7 +41,7 @@ def try_everything(tiny: str, directory: Path, user: int, mode: str) -> dict[str
         numbers = [str(one) for one in (node.pid, web.getsockname()[1], user)]
         command = [sys.executable, PRISONER, str(directory), *numbers, mode]
         done = subprocess.run(command, env=os.environ | {"PYTHONPATH": ROOT}, capture_output=True, text=True,
-                              timeout=60, check=False)
+                              timeout=60 * PATIENCE, check=False)
     finally:
         control.close()
         web.close()

@@ -18,13 +18,14 @@ from edge.web.sticks import StickPages
 from tests.bus.joined import World
 from tests.conftest import ROOT
 from tests.models.kit import place, until
+from tests.waiting import PATIENCE
 
 
 def test_offered_as_soon_as_it_is_mounted(tiny: str, tmp_path: Path) -> None:
     alone = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mounting.py")
     done = subprocess.run([*alone, sys.executable, script, str(tmp_path), tiny], capture_output=True, text=True,
-                          timeout=60, env=os.environ | {"PYTHONPATH": ROOT}, check=False)
+                          timeout=60 * PATIENCE, env=os.environ | {"PYTHONPATH": ROOT}, check=False)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert [(one["name"], one["file"], one["bytes"]) for one in said["offers"]] == [
@@ -41,7 +42,7 @@ async def test_taken_in(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         changes: list[int] = []
         here.models.changed = lambda: changes.append(len(here.catalogue.records()))
         here.supply.watch_sticks(lambda _offers: told.set())
-        await asyncio.wait_for(told.wait(), 10)
+        await asyncio.wait_for(told.wait(), 10 * PATIENCE)
         offers = here.supply.offers()
         with pytest.raises(NotFound, match="no stick offers that"):
             await anext(here.supply.take("nothing"))
@@ -72,7 +73,7 @@ async def test_the_page_offers_and_takes(tiny: str, tmp_path: Path, monkeypatch:
         assert await pages.offers() == {"offers": []}
         told = asyncio.Event()
         here.supply.watch_sticks(lambda _offers: told.set())
-        await asyncio.wait_for(told.wait(), 10)
+        await asyncio.wait_for(told.wait(), 10 * PATIENCE)
         (offer,) = (await pages.offers())["offers"]
         assert offer == {"offer": offer["offer"], "name": "tiny", "bytes": 146560, "have": None,
                          "here": False}

@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli.kit import RealNode, cli, cli_json
 from tests.models.kit import WAIT_S
+from tests.waiting import PATIENCE
 from tools.bench import random_gguf
 
 FIFTY_MB = (8, 768, 1536)
@@ -53,7 +54,7 @@ def test_fifty_megabytes_from_two_of_whom_one_dies(tmp_path: pathlib.Path) -> No
             mill.process.send_signal(signal.SIGKILL)
             mill.process.wait()
             had = max(one.stat().st_blocks * 512 for one in (*blobs.glob("*.part"), *blobs.iterdir()))
-            out, err = fetching.communicate(timeout=120)
+            out, err = fetching.communicate(timeout=120 * PATIENCE)
             assert fetching.returncode == 0 and "fifty: " in out, err
             assert had < size, "it died on the way"
             blob = cli_json("--dir", hall.directory, "model", "list")[0]["id"]

@@ -20,6 +20,7 @@ from tests.conftest import ROOT
 from tests.parts.fake_root import FakeRoot
 from tests.system.nodes import until
 from tests.test_watchdog import QUIET
+from tests.waiting import PATIENCE
 from tools.bench import random_gguf
 
 SEEN_S = 60  # a reading every 10 s, which counts after 10 s
@@ -45,7 +46,7 @@ def box(root: FakeRoot, folder: Path, *settings: str) -> Iterator[subprocess.Pop
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=30 * PATIENCE)
 
 
 def facts(folder: Path) -> dict[str, Any]:
@@ -123,5 +124,5 @@ def test_what_is_set_wrongly_or_is_not_there_is_said(root: FakeRoot, tmp_path: P
         assert "sensors.nut: 'ups' is no UPS of upsd; allowed: \"UPS@HOST\"" in said
         assert "what it measures is not known" in said
         process.send_signal(signal.SIGTERM)
-        _out, err = process.communicate(timeout=30)
+        _out, err = process.communicate(timeout=30 * PATIENCE)
         assert b"the button of the board can't be used" in err

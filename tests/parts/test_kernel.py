@@ -28,6 +28,7 @@ from tests.cli.kit import cli_json
 from tests.conftest import ROOT
 from tests.system.nodes import until
 from tests.test_watchdog import QUIET
+from tests.waiting import PATIENCE
 from tests.waiting import until as until_true
 
 CONFIG = Path("/sys/kernel/config")
@@ -102,7 +103,7 @@ def test_a_button(chip: SimulatedChip, active_low: bool) -> None:
         again.start(seen.append)
         again.stop()
 
-    asyncio.run(asyncio.wait_for(story(), 60))
+    asyncio.run(asyncio.wait_for(story(), 60 * PATIENCE))
 
 
 def test_a_line_and_a_chip_that_are_not_there(chip: SimulatedChip) -> None:
@@ -142,7 +143,7 @@ def test_a_pressed_button_is_an_emergency_input(chip: SimulatedChip, tmp_path: P
         assert cli_json("--dir", folder, "call", "messages.post@1", alert)["id"], "alerts go on"
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=60 * PATIENCE)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pytest
 
 from edge.compat import crypto
 from edge.core.link import PEER_ADDRESS_BYTES_MAX, LinkInfo, LinkOwner
+from tests.waiting import PATIENCE
 
 HELLO = b"\x01a first frame, which makes a datagram's sender a neighbour"
 
@@ -39,14 +40,15 @@ class Waits:
 
     async def until(self, condition: Callable[[], Any], seconds: float | None = None) -> Any:
         """Wait until `condition` holds, looked at after every event, and give it; fails after so many seconds."""
+        seconds = (seconds or self.patience_s) * PATIENCE
         try:
-            async with asyncio.timeout(seconds or self.patience_s):
+            async with asyncio.timeout(seconds):
                 while not (found := condition()):
                     self._changed.clear()
                     await self._changed.wait()
                 return found
         except TimeoutError:
-            pytest.fail(f"not within {seconds or self.patience_s} s: {self.so_far()}")
+            pytest.fail(f"not within {seconds} s: {self.so_far()}")
 
 
 class Heard(Waits, LinkOwner):

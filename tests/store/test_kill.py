@@ -12,11 +12,12 @@ import pytest
 
 from edge.store.store import Store
 from tests.store.samples import many
+from tests.waiting import PATIENCE
 
 
 def kill(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "tests.store.kill", *arguments], capture_output=True, text=True,
-                          check=False, timeout=300)
+                          check=False, timeout=300 * PATIENCE)
 
 
 @pytest.mark.slow

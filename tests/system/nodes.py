@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.conftest import ROOT
+from tests.waiting import PATIENCE
 
 WAYPOST = [sys.executable, "-m", "tools.cli"]
 
@@ -53,14 +54,14 @@ class NodeProcess:
             self.process.kill()
         else:
             self.process.terminate()
-        code = self.process.wait(20)
+        code = self.process.wait(20 * PATIENCE)
         self.process = None
         return code
 
     def cli(self, *words: str) -> Any:
         """One command with --json: what it printed. Raises CalledProcessError where it failed."""
-        done = subprocess.run(self.command(*words, "--json"), capture_output=True, text=True, check=True, timeout=30,
-                              cwd=ROOT)
+        done = subprocess.run(self.command(*words, "--json"), capture_output=True, text=True, check=True, cwd=ROOT,
+                              timeout=30 * PATIENCE)
         return json.loads(done.stdout)
 
     @property
@@ -73,7 +74,8 @@ class NodeProcess:
 
 
 def until(what: Callable[[], bool], within_s: float, every_s: float = 0.05) -> float:
-    """Wait until `what` is true: the seconds it took. Raises AssertionError when it isn't in time."""
+    """Wait until `what` is true: the seconds it took. Raises AssertionError when it isn't in time (times PATIENCE)."""
+    within_s *= PATIENCE
     start_s = time.monotonic()
     while not what():
         if time.monotonic() - start_s > within_s:

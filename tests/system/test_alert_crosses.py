@@ -18,6 +18,7 @@ from tests.core.papers import YEAR_S, key_of, signed
 from tests.radios.lora.emulated.air import LiveAir
 from tests.radios.lora.emulated.rnode_device import RNodeDevice
 from tests.system.nodes import NodeProcess, until
+from tests.waiting import PATIENCE
 
 pytestmark = [pytest.mark.slow]
 
@@ -39,7 +40,7 @@ class Town:
     def page(self, name: str) -> list[dict[str, Any]]:
         """What the page of a node shows of alerts."""
         url = self.nodes[name].ready["web"] + "/api/alerts"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=10 * PATIENCE) as answer:
             rows: list[dict[str, Any]] = json.load(answer)["alerts"]
         return rows
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.emulation import meets_by_multicast
 from tests.system.nodes import NodeProcess, namespaces, plug, running, unplug, until
 
 pytestmark = [pytest.mark.slow]
@@ -27,6 +28,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[NodeProcess, NodeProcess, dict[str, s
 
 @needs_root
 @pytest.mark.netns
+@meets_by_multicast
 def test_two_nodes_meet_and_share_a_board(pair: tuple[NodeProcess, NodeProcess, dict[str, str]]) -> None:
     a, b, names = pair
     found_s = until(lambda: bool(a.cli("peers") and b.cli("peers")), 5)
@@ -49,6 +51,7 @@ def test_two_nodes_meet_and_share_a_board(pair: tuple[NodeProcess, NodeProcess, 
 
 @needs_root
 @pytest.mark.netns
+@meets_by_multicast
 def test_a_line_of_three_delivers_both_ways(tmp_path: Path) -> None:
     with namespaces("wp3", [("a", "b"), ("b", "c")]) as names:
         a, b, c = (NodeProcess(str(tmp_path / letter), netns=names[letter]) for letter in "abc")
@@ -66,6 +69,7 @@ def test_a_line_of_three_delivers_both_ways(tmp_path: Path) -> None:
 
 @needs_root
 @pytest.mark.netns
+@meets_by_multicast
 def test_a_message_to_a_node_that_is_off_arrives_once(tmp_path: Path) -> None:
     with namespaces("wpo", [("a", "b")]) as names:
         a, b = (NodeProcess(str(tmp_path / letter), netns=names[letter]) for letter in "ab")

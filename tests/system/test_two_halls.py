@@ -24,6 +24,7 @@ from tests.radios.lora.emulated.meshtastic_device import MeshtasticDevice, intro
 from tests.radios.lora.emulated.rnode_device import RNodeDevice
 from tests.radios.lora.test_meshtastic_peers import Vendor, vendor_of
 from tests.system.nodes import NodeProcess, running, until
+from tests.waiting import PATIENCE
 
 pytestmark = [pytest.mark.slow]
 
@@ -108,7 +109,7 @@ def test_what_is_written_crosses_by_radio_alone(tmp_path: Path) -> None:
             c = b.cli("board", "post", "Hot soup at the school until eight")["id"]
             until(lambda: {row["id"] for row in a.cli("board", "list")} == {id, c}, SECONDS, 0.3)
             until(lambda: [row["node"] for n in (a, b) for row in n.cli("peers")] == [b.key, a.key], SECONDS, 0.5)
-            with urllib.request.urlopen(a.ready["web"] + "/api/status", timeout=10) as answer:
+            with urllib.request.urlopen(a.ready["web"] + "/api/status", timeout=10 * PATIENCE) as answer:
                 assert json.load(answer)["peers"] == 1
             # a message for one, while its node is off
             b.end(kill=True)

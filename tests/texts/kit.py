@@ -20,6 +20,7 @@ from edge.services.texts.service import Texts
 from tests.bus.joined import World
 from tests.bus.village import Place
 from tests.texts.air import LINK, Air, Sent
+from tests.waiting import PATIENCE
 
 ANA, BOB = b"\x9e\xa2\xf3\xc4", b"\0\0\0\2"
 
@@ -86,6 +87,7 @@ class Hall(Place):
 
     async def until(self, what: Callable[[], Any], seconds: float = 5) -> Any:
         """What `what` gives once it is true; meanwhile what is sent is acknowledged."""
+        seconds *= PATIENCE
         end_s = time.monotonic() + seconds
         while not (found := what()):
             if time.monotonic() > end_s:
@@ -125,7 +127,7 @@ async def halls(path: Path, *names: str, **settings: Any) -> AsyncIterator[Any]:
     world = World()
     made = [Hall(path, name, world, **settings) for name in names]
     try:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(120 * PATIENCE):
             for hall in made:
                 hall.begin()
             await asyncio.sleep(0.01)

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import PATIENCE
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-extensions",
@@ -83,7 +85,7 @@ class Browser:
     async def __aexit__(self, *_: object) -> None:
         self._session = ""
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(10 * PATIENCE):
                 await self("Browser.close")
         except (TimeoutError, BrokenPipeError):
             self._process.kill()
@@ -91,7 +93,7 @@ class Browser:
         os.close(self._write_fd)
         os.close(self._read_fd)
         try:
-            self._process.wait(10)
+            self._process.wait(10 * PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -104,7 +106,7 @@ class Browser:
             command["sessionId"] = self._session
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         os.write(self._write_fd, json.dumps(command).encode() + b"\0")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(30 * PATIENCE):
             return await answer
 
     def _readable(self) -> None:
@@ -145,7 +147,7 @@ class Browser:
     async def open(self, url: str) -> None:
         self._loaded.clear()
         await self("Page.navigate", url=url)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(30 * PATIENCE):
             await self._loaded.wait()
 
     async def eval(self, script: str) -> Any:

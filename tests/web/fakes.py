@@ -10,6 +10,7 @@ from typing import Any
 
 from edge.caller import PAGE
 from edge.errors import NotFound
+from tests.waiting import PATIENCE
 
 KEY = bytes(range(32))
 
@@ -170,7 +171,7 @@ async def raw(port: int, data: bytes) -> bytes:
     try:
         writer.write(data)
         await writer.drain()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(10 * PATIENCE):
             return await reader.read()
     finally:
         writer.close()

@@ -14,11 +14,12 @@ from pathlib import Path
 from edge.core import certs, cosign
 from tests.cli.kit import RealNode, cli_json
 from tests.core.papers import YEAR_S, key_of, signed
+from tests.waiting import PATIENCE
 from tests.web.browser import Browser
 from tests.web.test_page import READY
 
 PICTURE = Path(__file__).parents[2] / "docs/images/page.png"
-NEAR_S = 30
+NEAR_S = 30 * PATIENCE
 PLACE = "52.0116,4.3571"
 COMMUNITY = ("community.name=Delft", f"community.stewards={key_of('ann').hex()},{key_of('ben').hex()}",
              "community.stewards_needed=2", f"alerts.position={PLACE}", "community.key=" + "17" * 32)

@@ -14,6 +14,7 @@ from edge.errors import CapacityExceeded, DeadlineExceeded, Unavailable
 from edge.web import guard, live
 from edge.web.app import STATIC, make_app
 from edge.web.server import WebServer
+from tests.waiting import PATIENCE
 from tests.web.fakes import KEY, FakeBus, FakeNode, get, post
 
 
@@ -319,7 +320,7 @@ def test_a_fault_of_ours_is_a_500_without_a_secret(capfd: pytest.CaptureFixture[
 
 async def events(reader: asyncio.StreamReader, n: int) -> list[str]:
     found = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(10 * PATIENCE):
         while len(found) < n:
             line = (await reader.readline()).decode().strip()
             if line.startswith("event: "):
@@ -346,7 +347,7 @@ def test_events_are_hints_that_run_together() -> None:
         bus.publish("status", {})
         assert await events(reader, 1) == ["status"]
         writer.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * PATIENCE):
             await bus.left.wait()  # the last page that closes ends the subscription
 
     run(test)
@@ -358,7 +359,7 @@ def test_events_are_bounded_and_a_place_comes_free() -> None:
         assert [page[2] for page in pages] == [200] * live.PAGES_PER_CLIENT_MAX
         assert (await get(port, "/api/events")).json["error"]["code"] == "unavailable"
         pages[0][1].close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * PATIENCE):
             while (page := await follow(port))[2] != 200:
                 page[1].close()
         for _, writer, _ in (*pages[1:], page):
@@ -372,7 +373,7 @@ def test_a_quiet_stream_has_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None
 
     async def test(bus: FakeBus, port: int) -> None:
         reader, writer, _ = await follow(port)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * PATIENCE):
             while await reader.readline() != b": still here\n":
                 pass
         writer.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.web.app import make_app
+from tests.waiting import PATIENCE
 from tests.web.fakes import FakeBus, FakeNode
 from tools.bench.process import QUIET, RealNode
 
@@ -22,7 +23,8 @@ ALONE = {("POST", "/api/sticks"): "no stick offers that", ("POST", "/api/judge")
 
 def ask(port: int, client: int, method: str, path: str, body: str = "") -> tuple[int, dict[str, Any]]:
     """Status and JSON of what a node answers, to one of several clients on this machine: each has its own allowance."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60, source_address=(f"127.0.0.{client}", 0))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60 * PATIENCE,
+                                            source_address=(f"127.0.0.{client}", 0))
     connection.request(method, path, body, {"Content-Type": "application/json"})
     answer = connection.getresponse()
     said = json.load(answer)

@@ -12,6 +12,7 @@ import pytest
 from edge.web import guard
 from edge.web import server as server_module
 from edge.web.server import WebServer
+from tests.waiting import PATIENCE
 from tests.web.fakes import FakeBus, FakeNode, Reply, get, raw
 
 
@@ -114,7 +115,7 @@ def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         server, _ = make()
         port = await server.start("127.0.0.1", 0)
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * PATIENCE):
             assert await raw(port, b"") == b""
             held.pop()[1].close()
             while True:
@@ -138,7 +139,7 @@ def test_one_client_does_not_shut_the_others_out(monkeypatch: pytest.MonkeyPatch
         server, _ = make()
         port = await server.start("127.0.0.1", 0)
         held = [await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0)) for _ in range(3)]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * PATIENCE):
             assert await held[2][0].read() == b""  # hung up on
             for _ in range(3):
                 assert (await get(port, "/api/status")).status == 200
@@ -178,7 +179,7 @@ def test_stop_ends_open_streams() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /api/events HTTP/1.1\r\n\r\n")
         await reader.readuntil(b"hello\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * PATIENCE):
             await server.stop()
             await reader.read()
         assert reader.at_eof()

@@ -15,6 +15,7 @@ from radios.ble.driver import BleDriver
 from tests.radios.ble.air import Air, Radio
 from tests.radios.ble.virtual import VirtualStack, hang_up
 from tests.radios.contract import Heard, identity
+from tests.waiting import PATIENCE
 
 
 class Hasty(bounds.Pace):
@@ -81,7 +82,7 @@ async def bumble_ends() -> None:
     """Bumble answers requests in tasks of its own, which may outlive the connection by a moment."""
     theirs = [task for task in asyncio.all_tasks() if "bumble" in task.get_coro().cr_code.co_filename]
     if theirs:
-        await asyncio.wait(theirs, timeout=2)
+        await asyncio.wait(theirs, timeout=2 * PATIENCE)
         for task in theirs:
             task.cancel()
         await asyncio.wait(theirs)
@@ -150,7 +151,7 @@ class Phone:
 
     async def record(self) -> bytes:
         """The next one that comes."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * PATIENCE):
             return await self.records.get()
 
     async def shake(self) -> None:
@@ -170,7 +171,7 @@ class Phone:
 
     async def ended(self) -> None:
         """Wait until the other side has hung up."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * PATIENCE):
             await self.gone.wait()
 
     async def hang_up(self) -> None:

@@ -21,6 +21,7 @@ from radios.ble.gattserver import GattServer
 from radios.ble.mgmt import Mgmt
 from radios.ble.stack import TEXTS, BleDown, Reason
 from tests.radios.ble import virtual
+from tests.waiting import PATIENCE
 from tools import doctor_ble
 
 BUS = """<busconfig><type>system</type><listen>unix:path={path}</listen><policy context="default">
@@ -101,7 +102,7 @@ def test_the_bus_ends_while_it_is_used(system_bus: pathlib.Path) -> None:
             await bus.call("/", "org.example.One", "Do")
         await bus.match("type='signal'")
         bus._bus._sock.shutdown(2)
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 5 * PATIENCE)
         with pytest.raises(BusError, match="gone"):
             await bus.call("/", "org.example.One", "Do")
         await bus.close()

@@ -15,7 +15,7 @@ from radios.ble import driver as driver_module
 from radios.ble.stack import BleDown, Reason
 from tests.radios.ble.kit import Hasty, Phone, Village, lower_first, village
 from tests.radios.contract import Heard, identity
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 LOW, HIGH = lower_first(1, 2)
 
@@ -325,7 +325,7 @@ def test_a_client_of_the_stack_that_swallows_a_cancellation_does_not_hold_up_the
         node._listen = listen
         node._found.set()  # so that it listens anew
         await asyncio.sleep(0.1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * PATIENCE):
             await node.stop()
         assert swallowed
 

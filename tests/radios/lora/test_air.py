@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.radios.lora.emulated.air import Air, LiveAir, Station, Tuning
+from tests.waiting import PATIENCE
 
 HERE = Tuning(869525000, 250000, 11, 0x2B)
 Heard = dict[str, list[bytes]]
@@ -215,7 +216,7 @@ def test_live() -> None:
             ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             end_us = a.transmit(b"x", 1000000, lambda: ended.set_result(air.now_us()))
             air.call_later(1, lambda: None).cancel()
-            assert await asyncio.wait_for(ended, 2) == end_us
+            assert await asyncio.wait_for(ended, 2 * PATIENCE) == end_us
             assert heard["b"] == [b"x"] and air.now_us() >= end_us
             await air.sleep_us(100000)
         finally:

@@ -16,6 +16,7 @@ from radios.lora.modem import LinkDown, Refused
 from tests.radios.lora.emulated.meshtastic_device import introduce
 from tests.radios.lora.meshtastic_kit import SPEED, Hall, Mesh, mesh, modem_for, opened, pair, quick
 from tests.radios.lora.test_meshtastic_wire import random_record
+from tests.waiting import PATIENCE
 
 BOTH = pytest.mark.parametrize("tcp", [False, True], ids=["serial", "tcp"])
 Scene = Callable[[Mesh, Hall, Hall], Coroutine[Any, Any, None]]
@@ -599,7 +600,7 @@ def test_idle_connections_are_kept_by_heartbeats() -> None:
             modem = modem_for(device, quick(speed=1800))
             lost = asyncio.get_running_loop().create_future()
             await modem.open(lambda *_: None, lambda *_: None, lambda *state: lost.set_result(state))
-            assert await asyncio.wait_for(lost, 3) == ("down", 0, "gone")
+            assert await asyncio.wait_for(lost, 3 * PATIENCE) == ("down", 0, "gone")
             with pytest.raises(LinkDown):
                 await modem.beat()
             await modem.close()

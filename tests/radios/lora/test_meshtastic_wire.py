@@ -16,6 +16,7 @@ import pytest
 from radios.lora.meshtastic import wire
 from radios.lora.meshtastic.stream import MAGIC, Framer, frame
 from radios.lora.meshtastic.wire import FROM_RADIO, TO_RADIO, Table, WireError, decode, encode
+from tests.waiting import PATIENCE
 
 PEER = os.path.join(os.path.dirname(__file__), "meshtastic_peer.py")
 TABLES = [value for value in vars(wire).values() if isinstance(value, Table)]
@@ -99,7 +100,8 @@ def test_the_same_bytes_as_protobuf() -> None:
     rng = random.Random(2)
     cases = [(TABLES[n % len(TABLES)], random_record(rng, TABLES[n % len(TABLES)])) for n in range(2000)]
     lines = "".join(json.dumps([table.name, jsonable(record)]) + "\n" for table, record in cases)
-    done = subprocess.run([sys.executable, PEER, "encode"], input=lines, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, PEER, "encode"], input=lines, capture_output=True, text=True,
+                          timeout=120 * PATIENCE)
     assert done.returncode == 0, done.stderr
     theirs = done.stdout.split("\n")[:-1]
     assert len(theirs) == len(cases)
