@@ -94,7 +94,7 @@ def reason() -> str:
 
 
 def forget() -> None:
-    """Another update begins."""
+    """Another update has its trial."""
     if os.path.exists(REASON):
         os.unlink(REASON)
 
