@@ -69,7 +69,7 @@ test-image-pi: $(VENV)/.dev-ready
 	$(BIN)/python -m images.builder --for-tests
 	$(BIN)/python -m pytest -s images/test/test_pi.py
 
-test-arm64: image
+test-arm64: image models-arm64
 	images/test/suite_arm64.sh
 
 BLE_SUITE ?= trixie

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the node's tests inside the image's own Debian root (arm64) under qemu-user: with another
-# Python, SQLite, libsodium and kernel interface than this machine's. Slow: ten times this machine's time.
+# Python, SQLite, libsodium and kernel interface than this machine's, and with the image's llama.cpp. Slow: see
+# docs/IMAGE.md.
 #
 #   images/test/suite_arm64.sh [what pytest is told; default: -n 2 --dist loadfile tests]
 #
@@ -17,12 +18,14 @@ if [ ! -e "$root/.made" ] || [ "$tar" -nt "$root/.made" ]; then
     version=$(ls "$root"/usr/lib | sed -n 's/^python\(3\.[0-9]*\)$/\1/p')
     # the root's C library is newer than any of these; pip takes no range of them
     platforms=$(seq -f '--platform manylinux_2_%g_aarch64' 17 41)
+    llama=$(PYTHON=$here/.venv/bin/python "$here/tools/dev/models.sh" arm64 "$cache/llama")
     # shellcheck disable=SC2086
-    "$here/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --target "$root/opt/tests" \
+    "$here/.venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --target "$root/usr/local/lib/python$version/dist-packages" \
         $platforms --platform manylinux2014_aarch64 --platform any --python-version "$version" --only-binary=:all: \
         microdot sqlite-utils pyserial zeroconf 'bleak>=3.1,<4' 'libzim>=3.4' 'ai-edge-litert>=2.1' numpy pillow \
         'bumble>=0.0.236,<0.1' 'cbor2>=5.6,<6' pycose 'gguf>=0.19,<0.20' hypothesis loguru 'openai>=2' pytest \
-        pytest-xdist 'xmlschema>=3' zcbor
+        pytest-xdist 'xmlschema>=3' zcbor "$llama"
     touch "$root/.made"
 fi
 [ $# -gt 0 ] || set -- -n 2 --dist loadfile tests
@@ -37,7 +40,7 @@ exec unshare --mount --propagation private sh -eu -c '
     mount -t tmpfs tmpfs "$root/run"
     mkdir -p "$root/tmp/src"
     (cd "$here" && git ls-files -z | xargs -0 tar -cf -) | tar -xf - -C "$root/tmp/src"
-    exec env -i HOME=/tmp PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 PYTHONPATH=/opt/tests \
-        WAYPOST_EMULATED=1 WAYPOST_TEST_PATIENCE=10 \
+    exec env -i HOME=/tmp PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+        QEMU_CPU=cortex-a53 WAYPOST_EMULATED=1 WAYPOST_TEST_PATIENCE=10 \
         chroot "$root" sh -c "ip link set lo up 2>/dev/null; cd /tmp/src && exec python3 -m pytest \"\$@\"" sh "$@"
 ' sh "$root" "$here" "$@"
