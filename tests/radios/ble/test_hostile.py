@@ -20,6 +20,7 @@ from bumble import core, hci, ll
 
 from edge.core import frame, limits
 from radios.ble import beacon, fragments, gatt, page
+from tests.emulation import not_emulated
 from tests.radios.ble.kit import Phone, Village, end, lower_first, village
 from tests.radios.ble.virtual import advert, hang_up
 from tests.radios.contract import identity
@@ -176,6 +177,7 @@ COUNTED = {
 }
 
 
+@not_emulated("the emulated radio of the attacker is as slow as we are, and in the same process")
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
 def test_an_attack_costs_others_little(attack: Attack) -> None:
     """Connections attack the one that is connected to, beacons the one that looks for others."""
