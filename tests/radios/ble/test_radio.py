@@ -19,7 +19,7 @@ from tests.radios.contract import identity
 from tests.radios.lora.emulated.air import LiveAir
 from tests.radios.lora.emulated.meshtastic_ble import MeshtasticBle
 from tests.radios.lora.emulated.meshtastic_device import MeshtasticDevice
-from tests.system.nodes import until
+from tests.system import nodes
 from tests.waiting import until
 from tools import radio_ble
 from tools import radio_view as view
@@ -104,7 +104,7 @@ def test_how_a_test_looks() -> None:
 def test_a_node_without_bluetooth_says_so_everywhere(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/none")
     with RealNode(tmp_path, "ble.enabled=true"):
-        until(lambda: cli_json("--dir", tmp_path, "status")["links"]["ble"]["state"] in ("no_dbus", "no_package"), 5)
+        nodes.until(lambda: cli_json("--dir", tmp_path, "status")["links"]["ble"]["state"] in ("no_dbus", "no_package"), 5)
         code, out, _ = cli("--dir", tmp_path, "radio", "test", "--link", "ble")
         assert code == 1 and "bluetooth at the first: no_dbus" in out and "no node is heard" in out
         code, out, _ = cli("--dir", tmp_path, "--set", "ble.enabled=true", "radio", "list", "--listen", "0")
