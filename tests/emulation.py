@@ -13,3 +13,4 @@ def not_emulated(reason: str) -> pytest.MarkDecorator:
 
 
 meets_by_multicast = not_emulated("has no IP_MULTICAST_IF, so nodes don't find each other")
+weighs_memory = not_emulated("counts its own memory with the process's")

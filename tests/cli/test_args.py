@@ -140,6 +140,14 @@ def test_usage_errors(words: list[str], said: str) -> None:
     assert code == 2 and error["code"] in ("usage", "config") and error["message"]
 
 
+@pytest.mark.parametrize("choices", ["'board', 'status'", "board, status"])
+def test_both_ways_in_which_argparse_lists_choices(choices: str) -> None:
+    """With quotes up to Python 3.11, without since 3.12."""
+    with pytest.raises(cli_args.UsageError) as raised:
+        cli_args.Parser().error(f"argument COMMAND: invalid choice: 'statsu' (choose from {choices})")
+    assert raised.value.allowed == "board, status" and raised.value.hint == "did you mean status?"
+
+
 def test_nothing_asked_is_help_and_usage() -> None:
     code, out, _ = cli()
     assert code == 2 and "COMMAND" in out

@@ -419,6 +419,7 @@ def test_nobody_to_ask_is_no_yes(tmp_path: pathlib.Path, image: pathlib.Path, mo
     assert code == 1 and "--yes" in err and card.read_bytes() == b"precious"
 
 
+@MTOOLS
 @pytest.mark.parametrize(("device", "said"), [
     ("/dev/nothing-here", "it is not there"), ("/dev/null", "it is no disk"), ("/tmp", "it is no disk"),
 ])

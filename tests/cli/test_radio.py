@@ -15,6 +15,7 @@ import pytest
 from radios.lora.meshtastic import wire
 from tests.cli.kit import RealNode, cli, cli_json
 from tests.conftest import ROOT
+from tests.emulation import meets_by_multicast
 from tests.radios.lora.emulated.air import LiveAir
 from tests.radios.lora.emulated.meshtastic_device import MeshtasticDevice
 from tests.waiting import PATIENCE
@@ -61,6 +62,7 @@ def test_serial_ports(tmp_path: pathlib.Path) -> None:
     assert 'lora.device = "usb:F00D"' in shown and "serial number 0001" in shown
 
 
+@meets_by_multicast
 def test_mesh_over_udp_is_heard() -> None:
     group = ("239.77.77.77", 20000 + os.getpid() % 20000)
     found: list[dict[str, Any]] = []
@@ -238,6 +240,8 @@ def test_setup_by_the_vendors_library(tmp_path: pathlib.Path, tcp: bool) -> None
     (["--device", "/dev/nothing"], "is not there"),
 ])
 def test_what_setup_refuses(tmp_path: pathlib.Path, words: list[str], said: str) -> None:
+    if "--device" in words:
+        pytest.importorskip("meshtastic", reason="the library is an extra")
     code, _, err = cli("--dir", tmp_path, "radio", "setup", *words)
     assert code in (1, 2) and said in err
 

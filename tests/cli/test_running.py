@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.cli.kit import RealNode, cli, cli_json, mapped, rss_kib
+from tests.emulation import weighs_memory
 from tests.waiting import PATIENCE
 
 SEEN_S = 10 * PATIENCE
@@ -158,6 +159,7 @@ def test_trace_follow(a: RealNode) -> None:
         assert process.wait(10 * PATIENCE) == 130
 
 
+@weighs_memory
 def test_it_is_lean(a: RealNode, tmp_path: pathlib.Path) -> None:
     assert not mapped(a.process.pid, "libssl") and not mapped(a.process.pid, "libcrypto")
     with RealNode(tmp_path / "n") as node:  # all is compiled by now

@@ -7,6 +7,7 @@ import urllib.request
 
 from tests.cli.kit import RealNode, cli, cli_json, rss_kib
 from tests.cli.test_running import until
+from tests.emulation import weighs_memory
 from tests.waiting import PATIENCE
 
 CRY = "My neighbour has chest pain and can't breathe"
@@ -36,6 +37,7 @@ def test_from_node_to_node(tmp_path: pathlib.Path) -> None:
         assert "no call for help" in cli("--dir", b.directory, "board", "list")[1]
 
 
+@weighs_memory
 def test_what_it_costs(tmp_path: pathlib.Path) -> None:
     """A node holds nothing of triage until a text comes, and 1.5 MB at most from then on."""
     with RealNode(tmp_path / "with") as on, RealNode(tmp_path / "without", "triage.enabled=false") as off:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from radios.lora.driver import LoraDriver
+from tests.emulation import meets_by_multicast
 from tests.radios.lora.emulated.meshtastic_device import MeshtasticDevice, introduce
 from tests.radios.lora.emulated.meshtastic_udp import UdpSide
 from tests.radios.lora.kit import Listener, World
@@ -73,7 +74,7 @@ async def mesh_world(**air: Any) -> AsyncIterator[MeshWorld]:
 
 
 @pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("kind", ["meshtastic", "meshtastic-udp"])
+@pytest.mark.parametrize("kind", ["meshtastic", pytest.param("meshtastic-udp", marks=meets_by_multicast)])
 def test_contract(kind: str, check: Callable[[World, str], Coroutine[Any, Any, None]]) -> None:
     async def go() -> None:
         async with mesh_world() as made:

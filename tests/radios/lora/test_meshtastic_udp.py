@@ -15,11 +15,14 @@ from radios.lora.driver import LoraDriver
 from radios.lora.meshtastic import facts, wire
 from radios.lora.meshtastic.udp import MeshtasticUdpModem
 from radios.lora.modem import LinkDown, Refused
+from tests.emulation import meets_by_multicast
 from tests.radios.contract import identity
 from tests.radios.lora.emulated.meshtastic_udp import UdpSide
 from tests.radios.lora.kit import Listener
 from tests.radios.lora.meshtastic_kit import SPEED, Hall, Mesh, mesh, opened, quick
 from tests.waiting import until
+
+pytestmark = [meets_by_multicast]
 
 GROUP = "239.192.87.81"
 PORT = 20000 + os.getpid() % 20000  # several runs on one machine don't meet
