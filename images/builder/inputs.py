@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 from images.builder import host
 from images.builder.host import BuildError, run
@@ -82,6 +83,13 @@ class Inputs:
             run(["apt-get", "-c", apt, "-q", "download", *wanted], cwd=part)
             os.rename(part, folder)
         return sorted(glob.glob(folder + "/*.deb"))
+
+    def unpack(self, names: list[str], root: str) -> None:
+        """Fetch these packages and put what is in them into a folder; nothing of them is run."""
+        with tempfile.TemporaryDirectory() as folder:
+            run(["apt-get", "-c", self._apt(), "-q", "download", *names], cwd=folder)
+            for one in glob.glob(folder + "/*.deb"):
+                run(["dpkg-deb", "-x", one, root])
 
     def _kernel_parts(self, apt: str) -> list[str]:
         out, todo = set(), ["linux-image-arm64"]

