@@ -13,6 +13,7 @@ import pytest
 
 from edge.core import message
 from tests.conftest import ROOT
+from tests.emulation import weighs_memory
 from tests.waiting import PATIENCE
 from tools import bench, cli
 from tools.bench import making, radio
@@ -96,6 +97,7 @@ def test_the_relay_counts_both_ways() -> None:
 
 
 @pytest.mark.slow
+@weighs_memory
 def test_an_idle_lora_link_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(radio, "ROUNDS", 1)
     monkeypatch.setattr(radio, "SETTLE_S", 1.0)

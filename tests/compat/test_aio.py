@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from edge.compat import aio
+from tests.emulation import meets_by_multicast
 
 
 def test_queue_hands_over_in_order_and_is_bounded() -> None:
@@ -35,6 +36,7 @@ def test_queue_hands_over_in_order_and_is_bounded() -> None:
     aio.run(main())
 
 
+@meets_by_multicast
 def test_multicast() -> None:
     async def main() -> None:
         group, port = "239.192.87.81", 17313

@@ -9,6 +9,7 @@ import pytest
 from boards.parts import ups
 from boards.parts.i2c import Chip
 from boards.parts.ups import FuelGauge, Ina219
+from tests.emulation import not_emulated
 
 
 class Registers:
@@ -62,6 +63,7 @@ def test_a_bus_that_is_not_there(tmp_path: Path) -> None:
         ups.sensor("max17040@7:0x36", root=str(tmp_path)).read()
 
 
+@not_emulated("knows no ioctl of a file")
 def test_what_is_no_bus(tmp_path: Path) -> None:
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev" / "i2c-1").write_text("")
