@@ -30,6 +30,7 @@ from radios.lan.udp import UdpDriver
 from tests.conformance.run import MICROPYTHON
 from tests.conftest import ROOT
 from tests.core.papers import key_of, order
+from tests.emulation import weighs_memory
 from tests.waiting import PATIENCE
 from tools.dev import mplint
 
@@ -321,6 +322,7 @@ def test_a_number_is_never_used_twice(tmp_path: Any, command: list[str]) -> None
     run(main)
 
 
+@weighs_memory
 def test_memory(tmp_path: Any) -> None:
     """Three times as many messages as the store holds go through, and the process stays small."""
     async def main() -> None:
