@@ -100,8 +100,8 @@ def _apply(args: argparse.Namespace, keys: list[bytes]) -> int:
         if bundle.serial < _running() and not args.older:
             raise install.UpdateError(f"{bundle.version} is older than what runs", where=path,
                                       hint="--older takes it all the same")
-        slot = install.install(bundle, facts, _progress(args))
         trial.forget()
+        slot = install.install(bundle, facts, _progress(args))
     if args.json:
         show.print_json({"version": bundle.version, "slot": slot, "restart": not args.no_restart})
     else:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import pathlib
 import re
-import struct
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ import pytest
 from images.builder.boot import BOOT_MB
 from images.builder.bundle import Signer
 from images.builder.disk import FIRST_MB, SLOT_MB
-from images.test.machine import BOOT_AT, SPEED, Machine, boot_file, put_boot_file
+from images.test.machine import SPEED, Machine, boot_file, put_boot_file
 from tests.cli.kit import RealNode, cli_json
 from tools.box import bundle
 
@@ -53,25 +52,6 @@ def make_stick(folder: pathlib.Path, update: pathlib.Path) -> tuple[str, ...]:
 
 def update_file(image: pathlib.Path) -> pathlib.Path:
     return image.with_suffix(".update")
-
-
-def lose_room(card: pathlib.Path) -> None:
-    """All free clusters of the boot partition become a chain that belongs to no file, as cut updates leave them."""
-    with open(card, "r+b") as file:
-        file.seek(BOOT_AT)
-        sector = file.read(512)
-        n_bytes, per_cluster, reserved, tables = struct.unpack_from("<HBHB", sector, 11)
-        sectors, table_sectors = struct.unpack_from("<II", sector, 32)
-        clusters = (sectors - reserved - tables * table_sectors) // per_cluster
-        places = [BOOT_AT + (reserved + number * table_sectors) * n_bytes for number in range(tables)]
-        file.seek(places[0])
-        table = list(struct.unpack(f"<{clusters + 2}I", file.read(4 * (clusters + 2))))
-        free = [number for number, next_ in enumerate(table) if not next_ & 0x0FFFFFFF]
-        for one, following in zip(free, [*free[1:], 0x0FFFFFFF], strict=True):
-            table[one] = following
-        for place in places:
-            file.seek(place)
-            file.write(struct.pack(f"<{len(table)}I", *table))
 
 
 def apply(box: Machine, update: pathlib.Path, wanted: str) -> str:
@@ -198,7 +178,6 @@ def test_the_node_s_user_may_use_the_board_s_light(box: Machine) -> None:
 
 def test_an_update_is_tried_and_kept(box: Machine, image: pathlib.Path) -> None:
     box.cut()
-    lose_room(box.card)
     box.extra = make_stick(box.folder, update_file(image))
     box.start()
     box.ready()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
 import subprocess
 
 from edge.errors import WaypostError
@@ -56,13 +55,3 @@ def mounted(writable: bool) -> Iterator[str]:
         finally:
             os.sync()
             subprocess.run(["umount", MOUNT], check=False)
-
-
-def reclaim() -> None:
-    """Give back the room that belongs to no file, as an update that a power cut ended leaves it. What can't be mended
-    stays as it is. Raises BoxError."""
-    subprocess.run(["fsck.fat", "-a", facts()["boot"]], check=False, capture_output=True)  # makes files of it
-    with mounted(True) as folder:
-        for name in os.listdir(folder):
-            if re.fullmatch(r"fsck\d{4}\.rec", name, re.IGNORECASE):
-                os.unlink(os.path.join(folder, name))

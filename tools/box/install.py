@@ -52,10 +52,6 @@ def install(bundle: Bundle, facts: dict[str, str], progress: Callable[[str, int,
     trial. Raises UpdateError, BundleError: then the box is as it was; but for the other slot where the card is worn or
     the file can't be read a second time (OSError)."""
     slot = other(facts["slot"])
-    with bootfs.mounted(False) as folder:
-        free, needed = boot_room(os.path.join(folder, f"slot-{slot}"), bundle)
-    if needed > free:
-        bootfs.reclaim()
     with bootfs.mounted(True) as folder:
         slots = Slots(folder)
         if slots.trial != NONE or slots.running != NONE:
@@ -80,21 +76,15 @@ def see_room(device: str, size: int, folder: str, bundle: Bundle) -> None:
         room = file.seek(0, os.SEEK_END)
     if room < size:
         raise UpdateError(f"the system needs {size >> 20} MB, the slot has {room >> 20} MB", where=device)
-    free, needed = boot_room(folder, bundle)
-    if needed > free:
-        raise UpdateError(f"its kernel needs {needed >> 20} MB, the boot partition has {free >> 20} MB",
-                          where=folder, hint="take away what somebody else has put there; if nobody has, check the "
-                          "partition on another computer")
-
-
-def boot_room(folder: str, bundle: Bundle) -> tuple[int, int]:
-    """(what the boot partition has for a slot's folder, what the bundle's boot files take), in bytes."""
     facts = os.statvfs(os.path.dirname(folder))
     unit = facts.f_frsize
     old = [os.path.join(where, name) for where, _, names in os.walk(folder) for name in names]
     free = facts.f_bavail + sum(-(-os.path.getsize(one) // unit) for one in old)
     needed = sum(-(-bytes_ // unit) + 1 for name, bytes_, _ in bundle.files if name.startswith("boot/"))
-    return free * unit, needed * unit
+    if needed > free:
+        raise UpdateError(f"its kernel needs {needed * unit >> 20} MB, the boot partition has {free * unit >> 20} MB",
+                          where=folder, hint="take away what somebody else has put there; if nobody has, a power cut "
+                          "may have left room that belongs to no file: check the partition on another computer")
 
 
 def write_device(device: str, bundle: Bundle, size: int, wanted: str,

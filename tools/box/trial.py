@@ -94,7 +94,7 @@ def reason() -> str:
 
 
 def forget() -> None:
-    """Another update has its trial."""
+    """Another update begins."""
     if os.path.exists(REASON):
         os.unlink(REASON)
 
