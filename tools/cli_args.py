@@ -43,7 +43,7 @@ class Parser(argparse.ArgumentParser):
                 raise UsageError(f'no such {wrong[1].lower()}: "{wrong[2]}"', hint=self.elsewhere[wrong[2]])
             from difflib import get_close_matches
 
-            choices = [one.strip("'") for one in wrong[3].split(", ")]  # Python 3.12 has left the quotes out
+            choices = [one.strip("'") for one in wrong[3].split(", ")]  # some Pythons quote them, some don't
             close = get_close_matches(wrong[2], choices, 2, 0.5)
             if close:
                 hint = "did you mean " + " or ".join(close) + "?"

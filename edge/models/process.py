@@ -30,7 +30,6 @@ _ENVIRONMENT = {
     "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "300", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1",
     "LANG": "C.UTF-8",
 }  # fmt: skip
-_KEPT = ("QEMU_CPU",)  # where a node runs under qemu-user, its workers run on the same processor
 
 
 class Process(asyncio.Protocol):
@@ -124,8 +123,10 @@ def _spawn(files: tuple[int, int, int]) -> int:
         if sys.pycache_prefix:
             flags += ["-X", "pycache_prefix=" + sys.pycache_prefix]
         words = [sys.executable, *flags, _SCRIPT, *(os.path.abspath(one) for one in sys.path if one)]
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        return os.posix_spawn(sys.executable, words, _ENVIRONMENT | kept, file_actions=actions,
+        environment = dict(_ENVIRONMENT)
+        if "QEMU_CPU" in os.environ:  # under qemu-user: the processor that the node runs on
+            environment["QEMU_CPU"] = os.environ["QEMU_CPU"]
+        return os.posix_spawn(sys.executable, words, environment, file_actions=actions,
                               setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGTERM))
     finally:
         for fd in held:

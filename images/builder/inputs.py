@@ -19,7 +19,9 @@ from images.builder.host import BuildError, run
 
 ARCH = "arm64"
 PYTHON = "3.13"  # of the release that host.SUITE names
-QEMU = {"QEMU_CPU": "cortex-a53"}  # its largest processor, which it plays unless told, is eleven times slower
+# qemu-user 7.2 plays its largest processor unless told, which signs each return address in software: Python takes
+# eleven times as long on it
+QEMU = {"QEMU_CPU": "cortex-a53"}
 _DPKG = ("path-exclude=/usr/share/man/*", "path-exclude=/usr/share/info/*", "path-exclude=/usr/share/locale/*",
          "path-exclude=/usr/share/doc/*", "path-include=/usr/share/doc/*/copyright",
          "path-exclude=/usr/share/lintian/*", "force-unsafe-io")

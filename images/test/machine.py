@@ -8,7 +8,6 @@ more writes (nbdkit stands between it and the machine).
 
 from __future__ import annotations
 
-import os
 import pathlib
 import random
 import re
@@ -20,11 +19,12 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tests.waiting import PATIENCE
+
 CARD_MB = 1536
 BOOT_AT = 4 << 20
 BOOT_MB = 128
-SPEED = float(os.environ.get("WAYPOST_TEST_PATIENCE", "1"))  # a busy machine: more
-READY_S = 420 * SPEED
+READY_S = 420 * PATIENCE
 _PROMPT = "waypost-test-done"
 
 
@@ -129,7 +129,7 @@ class Machine:
                 "-blockdev", disk, "-device", "virtio-blk-pci,drive=card,write-cache=on",
                 "-netdev", f"user,id=net,restrict=on{forwards}", "-device", "virtio-net-pci,netdev=net,romfile=",
                 # on a machine so busy that tests need patience, 15 s without a sign of life mean nothing
-                *(("-device", "i6300esb") if SPEED <= 1 else ()), "-device", "virtio-serial-pci",
+                *(("-device", "i6300esb") if PATIENCE <= 1 else ()), "-device", "virtio-serial-pci",
                 "-chardev", f"socket,id=shell,path={shell},server=on,wait=off", "-device", "virtconsole,chardev=shell"]
 
     def _pi(self, prefix: str, line: str) -> list[str]:
@@ -241,7 +241,7 @@ class Machine:
         """What the serial line said last."""
         return self.serial[-n_bytes:].decode(errors="replace")
 
-    def shell(self, command: str, patience_s: float = 120 * SPEED) -> str:
+    def shell(self, command: str, patience_s: float = 120 * PATIENCE) -> str:
         """Run a command as root (systemd's debug shell, which only our kernel command line switches on); its output."""
         if not self._hushed:
             self._hushed = True
@@ -268,7 +268,7 @@ class Machine:
         line that it says. It goes on."""
         assert self._shell is not None
         self._shell.sendall(f"{command}\n".encode())
-        got, until, limit = b"", None, time.monotonic() + 180 * SPEED
+        got, until, limit = b"", None, time.monotonic() + 180 * PATIENCE
         while until is None or time.monotonic() < until:
             self._pump(0)
             if select.select([self._shell], [], [], 0.05)[0]:

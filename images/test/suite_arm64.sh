@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")/../.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/waypost/image
 tar=$(ls -t "$cache"/root-*/root.tar | head -n 1)
 root=$cache/arm64-root
-if [ ! -e "$root/.made" ] || [ "$tar" -nt "$root/.made" ]; then
+if [ ! -e "$root/.made" ] || [ "$tar" -nt "$root/.made" ] || [ "$0" -nt "$root/.made" ]; then
     rm -rf "$root"
     mkdir -p "$root"
     tar -xf "$tar" -C "$root" --exclude='./dev/*'

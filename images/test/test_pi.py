@@ -11,9 +11,10 @@ import pathlib
 import re
 import time
 
-from images.test.machine import SPEED, Machine, new_card
+from images.test.machine import Machine, new_card
+from tests.waiting import PATIENCE
 
-PATIENCE_S = 1500 * SPEED
+PATIENCE_S = 1500 * PATIENCE
 
 
 def test_a_pi_3_starts_to_ready_and_answers_at_the_cable(image: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -28,7 +29,7 @@ def test_a_pi_3_starts_to_ready_and_answers_at_the_cable(image: pathlib.Path, tm
         print(f"ready after {time.monotonic() - began:.0f} s")
         start = len(box.serial)
         box.say("\rhardware check\r")
-        until = time.monotonic() + 300 * SPEED
+        until = time.monotonic() + 300 * PATIENCE
         while not re.search(rb"board +pi-3: .*\n(.*\n)*.*waypost> ", box.serial[start:]):
             assert time.monotonic() < until, box.tail()
             box._pump(0.5)

@@ -24,7 +24,8 @@ from collections import Counter
 
 from images.builder.boot import BOOT_MB
 from images.builder.disk import FIRST_MB, SLOT_MB
-from images.test.machine import SPEED, Cut, Machine, new_card
+from images.test.machine import Cut, Machine, new_card
+from tests.waiting import PATIENCE
 
 DATA_MB = FIRST_MB + BOOT_MB + 2 * SLOT_MB  # where the data partition begins
 LOOKS = int(os.environ.get("WAYPOST_LOOKS", "20"))
@@ -103,7 +104,7 @@ def held_in(box: Machine) -> set[str]:
     """The ids of the messages in a box that runs. Its console drops text when this machine is too busy to read it
     (QEMU's virtconsole), so it says how many there are, and is asked again until all have come."""
     for _ in range(5):
-        said = box.shell(script(HELD), 180 * SPEED)
+        said = box.shell(script(HELD), 180 * PATIENCE)
         held = set(re.findall(r"held ([0-9a-f]{32})\b", said))
         if f"rows {len(held)}\n" in said + "\n":
             return held

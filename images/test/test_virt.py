@@ -18,14 +18,15 @@ import pytest
 from images.builder.boot import BOOT_MB
 from images.builder.bundle import Signer
 from images.builder.disk import FIRST_MB, SLOT_MB
-from images.test.machine import SPEED, Machine, boot_file, put_boot_file
+from images.test.machine import Machine, boot_file, put_boot_file
 from tests.cli.kit import RealNode, cli_json
+from tests.waiting import PATIENCE
 from tools.box import bundle
 
 SETTINGS = '[node]\nname = "Bücherei Süd"\ntime_zone = "Europe/Berlin"\nbord = "x"\n\n[net]\nwifi = "ap"\n'
 
 
-def console(box: Machine, line: str, wanted: str, patience_s: float = 90 * SPEED) -> str:
+def console(box: Machine, line: str, wanted: str, patience_s: float = 90 * PATIENCE) -> str:
     """Type a line at the console on the serial line; what it says up to the next prompt. It must match `wanted`."""
     start = len(box.serial)
     box.say(line + "\r")
@@ -60,7 +61,7 @@ def apply(box: Machine, update: pathlib.Path, wanted: str) -> str:
     box.extra = make_stick(box.folder, update)
     box.start()
     box.ready()
-    return console(box, "update apply --yes", wanted, 600 * SPEED)
+    return console(box, "update apply --yes", wanted, 600 * PATIENCE)
 
 
 def test_first_start_with_settings(box: Machine) -> None:
@@ -148,7 +149,7 @@ def test_a_message_from_the_console_reaches_a_node_on_the_host(box: Machine, tmp
     with RealNode(tmp_path, f"lan.peers=127.0.0.1:{box.ports[7373]}"):
         text = f"soup at six {time.time_ns()}"
         console(box, f'board post "{text}"', "waypost> ")
-        until = time.monotonic() + 120 * SPEED
+        until = time.monotonic() + 120 * PATIENCE
         while text not in [row["text"] for row in cli_json("--dir", tmp_path, "board", "list")]:
             assert time.monotonic() < until, "the message has not arrived"
             time.sleep(1)
@@ -183,11 +184,11 @@ def test_an_update_is_tried_and_kept(box: Machine, image: pathlib.Path) -> None:
     box.ready()
     key = box.shell("cat /data/waypost/identity.key | sha256sum")
     box.say("update apply --yes\r")
-    box.wait_off(600 * SPEED)
+    box.wait_off(600 * PATIENCE)
     assert boot_file(box.card, "config.txt").startswith(b"os_prefix=slot-b/")
     box.start()
     box.wait_for("slot b starts on trial; slot a comes back if it fails")
-    box.wait_for("slot b has passed its trial and stays", 600 * SPEED)
+    box.wait_for("slot b has passed its trial and stays", 600 * PATIENCE)
     assert "slot     b" in box.shell("waypost update status")
     assert box.shell("cat /data/waypost/identity.key | sha256sum") == key
     assert boot_file(box.card, "config.txt").startswith(b"os_prefix=slot-b/")
@@ -196,7 +197,7 @@ def test_an_update_is_tried_and_kept(box: Machine, image: pathlib.Path) -> None:
 
 def test_a_power_cut_on_trial_brings_the_old_system_back(box: Machine) -> None:
     box.say("update apply --yes\r")
-    box.wait_off(600 * SPEED)
+    box.wait_off(600 * PATIENCE)
     box.start()
     box.wait_for("waypost-init: slot a from")  # the self-test can't have passed yet
     assert "slot a starts on trial" in box.tail()
@@ -216,11 +217,11 @@ def test_a_slot_that_the_card_has_lost_gives_way_to_the_other(box: Machine) -> N
         card.write(bytes(1 << 20))
     box.start()
     box.wait_for("the system in slot b can't be mounted; slot a starts instead")
-    box.wait_off(120 * SPEED)
+    box.wait_off(120 * PATIENCE)
     box.start()
     box.wait_for("waypost-init: slot a from")
     box.ready()
-    said = " ".join(console(box, "update check", "BROKEN", 600 * SPEED).split())
+    said = " ".join(console(box, "update check", "BROKEN", 600 * PATIENCE).split())
     assert "runs, sound" in said and "BROKEN root.erofs is not what was written" in said
     assert "update apply writes this slot anew" in said
 
@@ -250,14 +251,14 @@ def test_a_broken_update_is_taken_back_by_itself_and_nothing_is_lost(box: Machin
     box.ready()
     console(box, f'board post "{before}"', "waypost> ")
     box.say("update apply --yes\r")
-    box.wait_off(600 * SPEED)
+    box.wait_off(600 * PATIENCE)
     assert boot_file(box.card, "config.txt").startswith(b"os_prefix=slot-b/")
     box.start("waypost.trial_s=150")
     box.wait_for("slot b starts on trial")
     box.wait_for("a copy of the database is kept for this trial")
     box.ready()
     assert re.search("[0-9a-f]{16}", box.shell(f"waypost --dir /data/waypost board post '{on_trial}'")), "acknowledged"
-    box.wait_off(600 * SPEED)  # nobody does anything: it restarts by itself
+    box.wait_off(600 * PATIENCE)  # nobody does anything: it restarts by itself
     assert "slot b has failed its trial" in box.tail(100000)
     box.start()
     box.wait_for("slot b has failed its trial; slot a is back")
@@ -265,7 +266,7 @@ def test_a_broken_update_is_taken_back_by_itself_and_nothing_is_lost(box: Machin
     box.ready()
     said = box.shell("waypost update status")
     assert "slot     a" in said and "the page" in said, said
-    until = time.monotonic() + 120 * SPEED
+    until = time.monotonic() + 120 * PATIENCE
     while on_trial not in (said := box.shell("waypost --dir /data/waypost board list")):
         assert time.monotonic() < until, said
         time.sleep(2)
@@ -284,10 +285,10 @@ def test_a_card_that_dies_leaves_a_node_in_memory(box: Machine) -> None:
     box.card_dies()
     began = time.monotonic()
     console(box, 'board post "too late"', r"(?s)waypost> .*waypost> |waypost: ")
-    box.wait_for("THE CARD CAN'T KEEP DATA", 240 * SPEED)
+    box.wait_for("THE CARD CAN'T KEEP DATA", 240 * PATIENCE)
     print(f"noticed after {time.monotonic() - began:.0f} s")
     start = box.serial.rindex(b"THE CARD CAN'T KEEP DATA")
-    until = time.monotonic() + 240 * SPEED
+    until = time.monotonic() + 240 * PATIENCE
     while f"node  {before}".encode() not in box.serial[start:]:
         assert time.monotonic() < until, f"it is not the same node, {before}: {box.tail()}"
         box._pump(0.3)

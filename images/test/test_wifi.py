@@ -9,8 +9,9 @@ from __future__ import annotations
 import pathlib
 import time
 
-from images.test.machine import SPEED, Machine, new_card, put_boot_file
+from images.test.machine import Machine, new_card, put_boot_file
 from images.test.test_power import script
+from tests.waiting import PATIENCE
 
 SETTINGS = """[node]
 name = "Library"
@@ -76,13 +77,13 @@ def a_phone_joins(box: Machine) -> str:
               "print(bytes.fromhex(sys.stdin.read()).decode())' >/tmp/phone.conf")
     box.shell("ip netns exec phone sh -c 'ip link set lo up; ip link set wlan1 up; "
               "wpa_supplicant -B -i wlan1 -D nl80211 -c /tmp/phone.conf'")
-    until = time.monotonic() + 120 * SPEED
+    until = time.monotonic() + 120 * PATIENCE
     while "Connected to" not in box.shell("ip netns exec phone iw dev wlan1 link"):
         assert time.monotonic() < until, box.shell("journalctl --no-pager | tail -30")
         time.sleep(2)
-    said = box.shell(f"ip netns exec phone sh -c \"{script(DHCP)}\"", 180 * SPEED)
+    said = box.shell(f"ip netns exec phone sh -c \"{script(DHCP)}\"", 180 * PATIENCE)
     assert "leased 10.42.0." in said, said + box.shell("journalctl -u waypost-portal --no-pager | tail")
-    return box.shell(f"ip netns exec phone sh -c \"{script(LOOK)}\"", 180 * SPEED)
+    return box.shell(f"ip netns exec phone sh -c \"{script(LOOK)}\"", 180 * PATIENCE)
 
 
 def test_a_phone_joins_and_the_page_opens(image: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -92,7 +93,7 @@ def test_a_phone_joins_and_the_page_opens(image: pathlib.Path, tmp_path: pathlib
         box.start()
         box.ready()
         box.shell("modprobe mac80211_hwsim radios=2; udevadm settle")
-        until = time.monotonic() + 120 * SPEED
+        until = time.monotonic() + 120 * PATIENCE
         while "10.42.0.1/24" not in box.shell("ip -4 addr show wlan0") or "AP" not in box.shell("iw dev wlan0 info"):
             assert time.monotonic() < until, box.shell("journalctl -u 'waypost-wifi@*' --no-pager | tail; ip addr")
             time.sleep(2)
@@ -113,7 +114,7 @@ def test_a_client_makes_its_own_wifi_in_an_emergency(image: pathlib.Path, tmp_pa
         box.shell("modprobe mac80211_hwsim radios=2; udevadm settle")
         assert "type managed" in box.shell("iw dev wlan0 info")
         box.shell("waypost --dir /data/waypost declare emergency")
-        until = time.monotonic() + 120 * SPEED
+        until = time.monotonic() + 120 * PATIENCE
         while not all(word in box.shell("iw dev ap0 info 2>&1; ip -4 addr show ap0 2>&1")
                       for word in ("type AP", "ssid Library", "10.42.0.1/24")):
             assert time.monotonic() < until, box.shell("journalctl -u 'waypost-*' --no-pager | tail -30; ip addr")

@@ -142,7 +142,7 @@ def test_usage_errors(words: list[str], said: str) -> None:
 
 @pytest.mark.parametrize("choices", ["'board', 'status'", "board, status"])
 def test_both_ways_in_which_argparse_lists_choices(choices: str) -> None:
-    """With quotes up to Python 3.11, without since 3.12."""
+    """Quoted or not: Pythons differ, also within one minor version."""
     with pytest.raises(cli_args.UsageError) as raised:
         cli_args.Parser().error(f"argument COMMAND: invalid choice: 'statsu' (choose from {choices})")
     assert raised.value.allowed == "board, status" and raised.value.hint == "did you mean status?"

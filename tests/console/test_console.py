@@ -258,13 +258,13 @@ def test_a_terminal_joined_to_a_cable(tmp_path: Path) -> None:
     try:
         seen = b""
         while b"leaves" not in seen:
-            assert select.select([person], [], [], 30)[0]
+            assert select.select([person], [], [], 30 * PATIENCE)[0]
             seen += os.read(person, 4096)
         os.write(person, b"status\r")
         assert os.read(box, 100) in (b"status\r", b"s")
         os.write(box, b"all is well\r\n")
         while b"all is well" not in seen:
-            assert select.select([person], [], [], 30)[0]
+            assert select.select([person], [], [], 30 * PATIENCE)[0]
             seen += os.read(person, 4096)
         os.write(person, b"\x1d")
         assert process.wait(30 * PATIENCE) == 0
@@ -283,7 +283,7 @@ def test_a_terminal_is_left(tmp_path: Path, typed: bytes) -> None:
     try:
         seen = b""
         while PROMPT.encode() not in seen:
-            assert select.select([person], [], [], 30)[0]
+            assert select.select([person], [], [], 30 * PATIENCE)[0]
             seen += os.read(person, 4096)
         os.write(person, typed)
         assert process.wait(30 * PATIENCE) == 0

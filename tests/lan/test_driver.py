@@ -280,7 +280,7 @@ def test_connection_flood_is_rate_limited() -> None:
             await raw.close()
         took_s = time.monotonic() - started
         await until(lambda: a.status()["half_open"] == 0)
-        assert int(a.status()["session.busy"]) >= 29 - took_s * bounds.ACCEPT_PER_S
+        assert int(a.status()["session.busy"]) >= max(1, 29 - took_s * bounds.ACCEPT_PER_S)
 
     run(test)
 

@@ -85,7 +85,6 @@ def test_avahi(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert not alive(pid)
 
 
-@not_emulated("does not tell the parent of an exec that failed")
 def test_a_helper_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     one = mdns.Registration(KEY, 7373)
     monkeypatch.setattr(one, "command", lambda: ["/bin/false"])
@@ -95,6 +94,11 @@ def test_a_helper_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         time.sleep(0.01)
     assert one.note() == "not registered: the helper has ended (256)"
     stop(one)
+
+
+@not_emulated("does not tell the parent of an exec that failed")
+def test_a_helper_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = mdns.Registration(KEY, 7373)
     monkeypatch.setattr(one, "command", lambda: ["/no/such/program"])
     one.start()
     assert one.note() == "not registered: program: No such file or directory"

@@ -28,7 +28,8 @@ def identity(number: int) -> tuple[bytes, bytes]:
 
 
 class Waits:
-    """Something that a test may wait for, patience_s at most: `until` looks again after each `_changed.set()`."""
+    """Something that a test may wait for, patience_s times PATIENCE at most: `until` looks again after each
+    `_changed.set()`."""
 
     def __init__(self, patience_s: float = 15) -> None:
         self.patience_s = patience_s
@@ -39,7 +40,8 @@ class Waits:
         return ""
 
     async def until(self, condition: Callable[[], Any], seconds: float | None = None) -> Any:
-        """Wait until `condition` holds, looked at after every event, and give it; fails after so many seconds."""
+        """Wait until `condition` holds, looked at after every event, and give it; fails after PATIENCE times as many
+        seconds."""
         seconds = (seconds or self.patience_s) * PATIENCE
         try:
             async with asyncio.timeout(seconds):
