@@ -267,12 +267,10 @@ def test_a_flood_leaves_the_other_neighbour_alone() -> None:
                 await asyncio.sleep(0.01)
 
         task = loop.create_task(flood())
-        await until(lambda: refused > 100)
-        before = refused
+        await until(lambda: refused > 100, 0.4)
         under = await p95_ms()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        assert refused > before, "the flood went on"
         assert 0 <= b.counters["bus.errors.rate_limited"] - refused <= 1, "the last one may not have heard of it"
         assert under < calm + 20
 
