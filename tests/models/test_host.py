@@ -115,12 +115,14 @@ async def test_cancel_while_it_writes_and_while_it_reads(small: str, tmp_path: P
 async def test_what_was_computed_before_a_cancel_stays_and_is_right(small: str, tmp_path: Path) -> None:
     async with place(tmp_path, small, context=2048) as here:
         job = chat("word " * 390, temperature_milli=0)
+        started_s = time.monotonic()
         alone = (await here.ask(job)).text
+        took_s = time.monotonic() - started_s
         for number in range(40):
             other = await here.ask(chat(f"{number}"))  # nothing is left of the long prompt
             items = here.models.stream(job, None)
             task = asyncio.ensure_future(anext(items))
-            await asyncio.sleep(0.01 * (number % 20))
+            await asyncio.sleep(took_s * (number % 20) / 20)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await items.aclose()
