@@ -43,6 +43,12 @@ exec unshare --mount --propagation private sh -eu -c '
     mount --rbind /dev "$root/dev"
     mount -t tmpfs tmpfs "$root/tmp"
     mount -t tmpfs tmpfs "$root/run"
+    # a Zero 2 W also for who asks the kernel: XNNPACK falls on a processor of another kind
+    for n in 0 1 2 3; do
+        printf "processor\t: %d\nFeatures\t: fp asimd evtstrm crc32 cpuid\nCPU implementer\t: 0x41\n" $n
+        printf "CPU architecture: 8\nCPU variant\t: 0x0\nCPU part\t: 0xd03\nCPU revision\t: 4\n\n"
+    done >"$root/run/cpuinfo"
+    mount --bind "$root/run/cpuinfo" "$root/proc/cpuinfo"
     mkdir -p "$root/tmp/src"
     (cd "$here" && git ls-files -z | xargs -0 tar -cf -) | tar -xf - -C "$root/tmp/src"
     exec env -i HOME=/tmp PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \

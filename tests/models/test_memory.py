@@ -11,6 +11,7 @@ import pytest
 
 from edge.errors import BusError, CapacityExceeded
 from edge.models import budget, group, process
+from tests.emulation import weighs_memory
 from tests.models.kit import WAIT_S, chat, place
 
 V1 = "/sys/fs/cgroup/memory"
@@ -45,6 +46,7 @@ def kill_s(folder: str) -> float:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="control groups are root's")
+@weighs_memory
 async def test_out_of_memory_in_the_middle_of_a_job(small: str, tmp_path: Path) -> None:
     async with place(tmp_path, small) as here:
         assert (await here.ask(chat())).end["tokens"] == 20
@@ -58,6 +60,7 @@ async def test_out_of_memory_in_the_middle_of_a_job(small: str, tmp_path: Path) 
         assert (await here.ask(chat())).end["tokens"] == 20, "the next question is answered"
 
 
+@weighs_memory
 async def test_out_of_the_memory_it_is_allowed(small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit on private memory, which holds everywhere: a typed error, whatever the library makes of it."""
     from edge.models import host

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.emulation import locks_in
 from tests.models.kit import begun, chat, place
 from tests.waiting import PATIENCE
 
@@ -60,6 +61,7 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("user", USERS)
+@locks_in
 def test_nothing_goes_through(tiny: str, directory: Path, user: int) -> None:
     """A root's node gives its worker another user; that of an ordinary user has Landlock and seccomp alone."""
     report = try_everything(tiny, directory, user, "bound")
@@ -70,6 +72,7 @@ def test_nothing_goes_through(tiny: str, directory: Path, user: int) -> None:
     assert report["works"] == ["threads", "the model's file"]
 
 
+@locks_in
 def test_the_attempts_are_real(tiny: str, directory: Path) -> None:
     """Without the sandbox they go through, but for what no kernel allows and the limit on memory."""
     report = try_everything(tiny, directory, USERS[-1], "free")
@@ -94,6 +97,7 @@ def said_by(path: str) -> str:
         return file.read()
 
 
+@locks_in
 async def test_a_real_worker_has_these_rights_and_no_more(tiny: str, tmp_path: Path) -> None:
     async with place(tmp_path, tiny) as here:
         items = here.models.stream(chat(), None)

@@ -11,6 +11,7 @@ import pytest
 
 from edge.models import budget, gguf, quantizing
 from tests.cli.kit import cli, cli_json
+from tests.emulation import locks_in, not_emulated
 from tools.bench import random_gguf
 
 
@@ -48,6 +49,7 @@ def test_without_a_node(tmp_path: pathlib.Path) -> None:
     assert code == 3 and "no node in this directory" in err
 
 
+@not_emulated("is too slow for a larger model beside the smaller one")
 def test_quantize_by_type_and_by_memory(full: str, tmp_path: pathlib.Path) -> None:
     cli("--dir", tmp_path, "model", "add", full)
     small = cli_json("--dir", tmp_path, "model", "quantize", "full", "--type", "Q4_K_M")
@@ -64,6 +66,7 @@ def test_quantize_by_type_and_by_memory(full: str, tmp_path: pathlib.Path) -> No
     assert figures["peak_bytes"] <= figures["reckoned_bytes"] < 3 * figures["peak_bytes"]
 
 
+@locks_in
 def test_a_quantizer_can_open_its_two_files_and_no_other(full: str, tmp_path: pathlib.Path) -> None:
     """The same steps as edge/models/quantizing.py, then a look around."""
     (tmp_path / "key").write_text("secret")
