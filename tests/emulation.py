@@ -15,3 +15,4 @@ def not_emulated(reason: str) -> pytest.MarkDecorator:
 meets_by_multicast = not_emulated("has no IP_MULTICAST_IF, so nodes don't find each other")
 locks_in = not_emulated("has neither Landlock nor seccomp filters")
 weighs_memory = not_emulated("counts its own memory with the process's")
+one_size = not_emulated("is too slow for a larger model beside the smaller one")

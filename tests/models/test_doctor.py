@@ -11,6 +11,7 @@ from edge.config import filled
 from edge.models import sandbox
 from edge.models.adding import add_file
 from edge.models.catalogue import Catalogue
+from tests.emulation import locks_in
 from tools import doctor_models
 from tools.doctor_host import BROKEN, NOTE, OK
 
@@ -26,6 +27,7 @@ def added(directory: Path, path: str) -> Catalogue:
     return catalogue
 
 
+@locks_in
 def test_all_is_well(tiny: str, tmp_path: Path) -> None:
     assert said(tmp_path) == [] == said(tmp_path, enabled=False)
     added(tmp_path, tiny)
@@ -33,6 +35,7 @@ def test_all_is_well(tiny: str, tmp_path: Path) -> None:
     assert state == OK and text.startswith("tiny: ") and "of memory" in text
 
 
+@locks_in
 def test_what_is_missing(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_models, "find_spec", lambda _name: None)
     assert [state for state, _ in said(tmp_path)] == [NOTE, NOTE]
@@ -51,6 +54,7 @@ def test_files_that_are_not_as_they_were(tiny: str, tmp_path: Path) -> None:
     assert (BROKEN, "odd.model can't be read") in said(tmp_path)
 
 
+@locks_in
 def test_a_kernel_that_locks_nobody_in(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sandbox.supported()["landlock"] >= 1 and sandbox.supported()["seccomp"] is True
     added(tmp_path, tiny)

@@ -19,6 +19,7 @@ from edge.models import supply
 from edge.services.blobs import Blobs
 from edge.services.models import ModelServices
 from tests.bus.joined import World, key_of, settle
+from tests.emulation import one_size
 from tests.models.kit import WAIT_S, Place, chat, place, until
 from tools.bench import random_gguf
 
@@ -118,6 +119,7 @@ async def test_from_two_at_once(small: str, tmp_path: Path) -> None:
         assert (await hall.here.ask(chat())).end["model"] == "small" and hall.bus.offered("llm.chat") == ["1.0"]
 
 
+@one_size
 async def test_one_goes_and_comes_back(small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "LOST_S_MAX", WAIT_S)
     async with village(tmp_path, small, "hall", "mill") as (world, (hall, _mill)):
@@ -131,6 +133,7 @@ async def test_one_goes_and_comes_back(small: str, tmp_path: Path, monkeypatch: 
         assert "end" in (await task)[-1]
 
 
+@one_size
 async def test_it_resumes_where_it_broke_off(small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with village(tmp_path, small, "hall", "mill") as (world, (hall, mill)):
         breaks_off(world, 5, monkeypatch)
@@ -273,6 +276,7 @@ async def test_two_models_of_one_name_are_told_apart(small: str, tmp_path: Path)
         assert mill.here.models.rows()
 
 
+@one_size
 async def test_bounds(small: str, tmp_path: Path) -> None:
     async with village(tmp_path, small, "hall", "mill") as (_world, (hall, mill)):
         hall.here.catalogue.quota_bytes = 10**6

@@ -9,9 +9,11 @@ import pytest
 
 from edge.errors import BadRequest
 from edge.models import gguf
+from tests.emulation import one_size
 from tools.bench import random_gguf
 
 
+@one_size
 def test_facts(small: str) -> None:
     facts = gguf.facts(small)
     layers, width, feed = random_gguf.SMALL

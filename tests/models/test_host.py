@@ -15,7 +15,7 @@ from edge.errors import BadRequest, CapacityExceeded, NotFound, Unavailable
 from edge.models import host as hosts
 from edge.models import pipe
 from edge.models import session as sessions
-from tests.emulation import not_emulated
+from tests.emulation import one_size
 from tests.models.kit import ENDLESS, WAIT_S, Place, Said, begun, chat, place, until
 from tools.bench import random_gguf
 
@@ -226,7 +226,7 @@ async def test_another_model_takes_the_place_of_the_first(tiny: str, small: str,
         assert [(row["name"], row["loaded"]) for row in here.models.rows()] == [("small", False), ("tiny", True)]
 
 
-@not_emulated("is too slow for a larger model beside the smaller one")
+@one_size
 async def test_what_does_not_fit_is_refused_with_the_numbers(small: str, tiny: str, tmp_path: Path) -> None:
     async with place(tmp_path, small, memory_mb=50) as here:
         with pytest.raises(CapacityExceeded, match=r"small needs \d+ MB .*models.memory_mb leaves it 50 MB"):
@@ -240,7 +240,7 @@ async def test_what_does_not_fit_is_refused_with_the_numbers(small: str, tiny: s
         assert here.pid == pid, "a refusal costs the loaded model nothing"
 
 
-@not_emulated("is too slow for a larger model beside the smaller one")
+@one_size
 async def test_the_policy(tiny: str, small: str, tmp_path: Path) -> None:
     async with place(tmp_path, small, small_mb=1, context=2048) as here:
         items = here.models.stream(chat(**ENDLESS), None)

@@ -11,7 +11,7 @@ import pytest
 
 from edge.models import budget, gguf, quantizing
 from tests.cli.kit import cli, cli_json
-from tests.emulation import locks_in, not_emulated
+from tests.emulation import locks_in, one_size
 from tools.bench import random_gguf
 
 
@@ -49,7 +49,7 @@ def test_without_a_node(tmp_path: pathlib.Path) -> None:
     assert code == 3 and "no node in this directory" in err
 
 
-@not_emulated("is too slow for a larger model beside the smaller one")
+@one_size
 def test_quantize_by_type_and_by_memory(full: str, tmp_path: pathlib.Path) -> None:
     cli("--dir", tmp_path, "model", "add", full)
     small = cli_json("--dir", tmp_path, "model", "quantize", "full", "--type", "Q4_K_M")
