@@ -1,7 +1,7 @@
 """The build's inputs: Debian's packages, fetched once and kept: the emulated root, kernel, firmware, and our wheels.
 
-The root's install scripts run under qemu-user, which takes ten minutes or so; the finished root is kept under a key of
-the package list. What was taken, with versions and hashes, is one list that the image is published with.
+The root's install scripts run under qemu-user, which takes minutes; the finished root is kept under a key of the
+package list. What was taken, with versions and hashes, is one list that the image is published with.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Inputs:
         if again:
             shutil.rmtree(folder, ignore_errors=True)
         if not os.path.exists(path):
-            print("image: making the Debian root; its install scripts run emulated, this takes ten minutes or more",
+            print("image: making the Debian root; its install scripts run emulated, this takes some minutes",
                   flush=True)
             host.need("arch-test")
             if run(["sh", "-c", f"arch-test {ARCH} || true"]).strip()[-2:] != b"ok":
