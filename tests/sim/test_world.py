@@ -75,9 +75,10 @@ def test_twins_leave_proof_everywhere() -> None:
 
 @pytest.mark.parametrize("name", sorted(CANARIES))
 def test_canaries_are_found(name: str) -> None:
-    plan = Plan(nodes=20, seed=FIRST_SEED, reboots=50, messages=60, damage=3, heal_ms_max=60000)
-    world, good = run(plan, name)
-    assert not good, (FIRST_SEED, name)
+    """In one of three worlds: once in some hundreds a world gives a canary no occasion."""
+    plans = [Plan(nodes=20, seed=FIRST_SEED + number, reboots=50, messages=60, damage=3, heal_ms_max=60000)
+             for number in range(3)]
+    assert not all(run(plan, name)[1] for plan in plans), (FIRST_SEED, name)
 
 
 WORDS = {
