@@ -41,6 +41,7 @@ exec unshare --mount --propagation private sh -eu -c '
     mount -t proc proc "$root/proc"
     mount -t sysfs sysfs "$root/sys"
     mount --rbind /dev "$root/dev"
+    mount -t tmpfs tmpfs "$root/dev/shm" # libfaketime takes what a process of the same number has left there
     mount -t tmpfs tmpfs "$root/tmp"
     mount -t tmpfs tmpfs "$root/run"
     # a Zero 2 W also for who asks the kernel: XNNPACK falls on a processor of another kind
