@@ -15,7 +15,7 @@ import pytest
 
 from radios.lan import mdns
 from tests.conftest import ROOT
-from tests.emulation import not_emulated
+from tests.emulation import meets_by_multicast, not_emulated
 from tests.lan.kit import Lan, lan
 from tests.waiting import PATIENCE
 
@@ -119,7 +119,7 @@ def test_the_child_ends_with_the_node_however_that_ends() -> None:
     assert not alive(pid)
 
 
-@not_emulated("has no IP_MULTICAST_IF")
+@meets_by_multicast
 def test_registered_for_real(monkeypatch: pytest.MonkeyPatch) -> None:
     """By zeroconf in a child, found by zeroconf here."""
     zeroconf: Any = pytest.importorskip("zeroconf")
